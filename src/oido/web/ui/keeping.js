@@ -12,7 +12,6 @@ import { deleteRecord, deleteRecords, storeRecord, storedRecords } from "./sessi
 
 /** @import { Model } from "../types.js" */
 /** @import { Entry } from "./shelf.js" */
-/** @import { SessionRecord } from "./session_record.js" */
 
 const MOST_SESSIONS = 20;
 const MOST_BYTES = 300_000_000;
@@ -26,6 +25,8 @@ export class Keeping {
   /** Steps one after the other: a later one must not be overtaken. @type {Promise<unknown>} */
   #queue = Promise.resolve();
   #isBroken = !("indexedDB" in window);
+  /** What is kept, by number: its bytes. The records themselves are large. @type {Map<number, number>} */
+  #kept = new Map();
 
   /**
    * entries: all that is on the shelf, when it is ticked again.
@@ -35,7 +36,7 @@ export class Keeping {
     box.checked = recall("keep") !== "false";
     box.addEventListener("change", () => {
       remember("keep", String(box.checked));
-      if (!box.checked) this.#run(() => deleteRecords());
+      if (!box.checked) this.#run(() => this.#forgetAll());
       else for (const entry of entries()) this.keep(entry);
     });
   }
@@ -50,7 +51,10 @@ export class Keeping {
     /** @type {Entry[]} */
     const entries = [];
     try {
-      for (const record of await storedRecords()) entries.push(entryOf(record, modelNamed));
+      for (const record of await storedRecords()) {
+        this.#kept.set(record.id, record.bytes);
+        entries.push(entryOf(record, modelNamed));
+      }
     } catch {
       this.#isBroken = true; // a private window, or records of another version
     }
@@ -64,8 +68,10 @@ export class Keeping {
   keep(entry) {
     if (!box.checked) return;
     this.#run(async () => {
-      await storeRecord(recordOf(entry));
-      await bounded();
+      const record = recordOf(entry);
+      await storeRecord(record);
+      this.#kept.set(record.id, record.bytes);
+      await this.#bound();
     });
   }
 
@@ -86,7 +92,10 @@ export class Keeping {
 
   /** @param {Entry} entry */
   forget(entry) {
-    this.#run(() => deleteRecord(entry.began));
+    this.#run(async () => {
+      this.#kept.delete(entry.began);
+      await deleteRecord(entry.began);
+    });
   }
 
   /** Whether an entry outlives the page. */
@@ -100,16 +109,21 @@ export class Keeping {
       this.#isBroken = true; // a private window, or a full disk: then the page asks before it is closed
     });
   }
-}
 
-/** The oldest go, beyond what is kept at most. */
-async function bounded() {
-  const records = /** @type {SessionRecord[]} */ (await storedRecords());
-  let bytes = 0;
-  let n = 0;
-  for (const record of records.toReversed()) {
-    bytes += record.bytes;
-    n += 1;
-    if (n > MOST_SESSIONS || bytes > MOST_BYTES) await deleteRecord(record.id);
+  async #forgetAll() {
+    this.#kept.clear();
+    await deleteRecords();
+  }
+
+  /** The oldest go, beyond what is kept at most. */
+  async #bound() {
+    const newest = [...this.#kept].sort(([one], [other]) => other - one);
+    let all = 0;
+    for (const [n, [id, bytes]] of newest.entries()) {
+      all += bytes;
+      if (n < MOST_SESSIONS && all <= MOST_BYTES) continue;
+      this.#kept.delete(id);
+      await deleteRecord(id);
+    }
   }
 }
