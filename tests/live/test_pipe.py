@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from oido.errors import AudioError, OptionError
+from oido.errors import AudioError, EmptyAudioError, OptionError
 from oido.live.pipe import ContainerReader, PcmReader
 from oido.live.source import SourceGap
 from oido.signal.decode import open_audio
@@ -147,6 +147,11 @@ def test_what_the_containers_clock_leaves_out_is_silence() -> None:
 def test_what_is_no_sound_is_told(content: bytes) -> None:
     with pytest.raises(AudioError, match="<stdin>"):
         ContainerReader(io.BufferedReader(Dribble(content, 10)))
+
+
+def test_a_pipe_on_which_nothing_comes_is_empty() -> None:
+    with pytest.raises(EmptyAudioError, match="is empty"):
+        ContainerReader(io.BufferedReader(Dribble(b"", 10)))
 
 
 def test_a_playlist_on_the_pipe_opens_nothing(tmp_path: Path) -> None:

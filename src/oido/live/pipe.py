@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.errors import InvalidSamplesError, OptionError
+from oido.errors import EmptyAudioError, InvalidSamplesError, OptionError, UnknownFormatError
 from oido.live.source import OnGap, SourceGap, ignore, in_background, iterate_in_background, silence
 from oido.messages import joined, text_of, tr
 from oido.signal.decode import AudioInfo, AudioReader
@@ -87,10 +87,23 @@ class ContainerReader(AudioReader):
     """
 
     def __init__(self, file: IO[bytes], name: str = "<stdin>", *, on_gap: OnGap = ignore) -> None:
+        read, is_empty = _reader_of(file), True
+
+        def watched(size: int) -> bytes:
+            nonlocal is_empty
+            data: bytes = read(size)
+            is_empty = is_empty and not data
+            return data
+
         # PyAV would seek in what has a seek; a pipe can only be read.
-        pipe: Any = SimpleNamespace(read=_reader_of(file))
+        pipe: Any = SimpleNamespace(read=watched)
         # PyAV loses an interrupt that comes while it reads from Python: another thread decodes.
-        self._demuxer = in_background(lambda: Demuxer(pipe, name, options=_OPTIONS))
+        try:
+            self._demuxer = in_background(lambda: Demuxer(pipe, name, options=_OPTIONS))
+        except UnknownFormatError as error:
+            if not is_empty:
+                raise
+            raise EmptyAudioError(tr("{name}: is empty (0 bytes)", name=name)) from error
         self._on_gap, self._is_read = on_gap, False
         d = self._demuxer
         self.info = AudioInfo(name, d.rate_hz, d.channels, None, d.format, "pyav")
