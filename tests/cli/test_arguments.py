@@ -7,7 +7,7 @@ import argparse
 
 import pytest
 
-from oido.cli.arguments import Arguments, add_command
+from oido.cli.arguments import Arguments, above_zero, add_command
 from oido.errors import OptionError
 from oido.options import OPTIONS
 
@@ -55,3 +55,10 @@ def test_a_wrong_value_is_told_by_the_name_of_the_option() -> None:
             parser.parse_args(words)
     with pytest.raises(SystemExit):
         parser.parse_args(["--allow", "Dog", "--deny", "Cat"])
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "much"])
+def test_a_number_above_zero_is_one(text: str) -> None:
+    assert above_zero("0.5") == 0.5
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a"):
+        above_zero(text)

@@ -114,7 +114,7 @@ def test_classify_with_resume_is_the_same_engine(archive: Path, tmp_path: Path) 
         (["x.wav", "-o", "r", "--clip-top", "0"], "--clip-top must be 1 or more"),
         (["-", "-o", "r"], "cannot hear standard input"),
         (["status"], "oido batch status FOLDER"),
-        (["status", "nowhere"], "is not a results folder"),
+        (["status", "nowhere"], "no such folder"),
         (["list.csv", "-o", "r"], "no such list"),
         (["x.wav", "-o", "r", "--allow", "Dogg"], "'Dog'"),
     ],

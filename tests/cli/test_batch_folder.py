@@ -96,7 +96,7 @@ def test_cleaning_shows_first_and_deletes_on_request(
         (["status", "out", "--delete"], "--delete is for `oido batch clean FOLDER`"),
         (["verify"], "say: oido batch verify FOLDER"),
         (["a.wav", "--json"], "--json is for `oido batch status FOLDER` and `oido batch verify"),
-        (["verify", "nothing"], "is not a results folder"),
+        (["verify", "nothing"], "no such folder"),
     ],
 )
 def test_wrong_usage_is_one_sentence(

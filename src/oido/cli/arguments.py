@@ -16,6 +16,7 @@ from typing import Any
 
 from oido.cli.place import add_place
 from oido.cli.terminal import EXIT_OK
+from oido.messages import tr
 from oido.options import FLAG, LABELS, OPTIONS
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -221,3 +222,14 @@ def add_command(commands: Any, name: str, run: Command | None, text: str | None)
     if run is not None:
         parser.set_defaults(run=lambda args: run(args) or EXIT_OK)
     return Arguments(parser)
+
+
+def above_zero(text: str) -> float:
+    """A type of arguments: a number above 0."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(tr("must be a number, not {text!r}", text=text)) from error
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(tr("must be above 0, not {text}", text=text))
+    return value

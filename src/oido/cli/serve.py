@@ -22,7 +22,7 @@ import importlib.util
 import os
 from typing import Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import above_zero, add_command
 from oido.cli.browser import open_page
 from oido.cli.options import fetch_model
 from oido.cli.terminal import print_message
@@ -71,12 +71,12 @@ def add_parser(commands: Any) -> None:
     add("--demo", "open the page in the browser")
     add("--no-page", "only the API, without the page")
     add = add.group("limits")
-    add("--max-body MB", "of one upload (default 105)", type=_above_zero)
-    add("--max-duration SECONDS", "of one recording (default 3600)", type=_above_zero)
+    add("--max-body MB", "of one upload (default 105)", type=above_zero)
+    add("--max-duration SECONDS", "of one recording (default 3600)", type=above_zero)
     add(
         "--max-time SECONDS",
         "that a worker may be busy with one recording (default 120)",
-        type=_above_zero,
+        type=above_zero,
     )
     add("--max-streams N", "streams at the same time (default 64)", type=int)
     add(
@@ -85,16 +85,6 @@ def add_parser(commands: Any) -> None:
         type=int,
     )
     add.rare("max_body", "max_duration", "max_time", "max_streams", "max_connections")
-
-
-def _above_zero(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(tr("must be a number, not {text!r}", text=text)) from error
-    if not value > 0.0:
-        raise argparse.ArgumentTypeError(tr("must be above 0, not {text}", text=text))
-    return value
 
 
 def token_of(args: argparse.Namespace) -> str | None:

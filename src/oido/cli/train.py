@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import above_zero, add_command
 from oido.cli.options import fetch_model, load_dataset, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
@@ -78,7 +78,9 @@ def add_parser(commands: Any) -> None:
     add("--from FILE", "with --student: the taught model to learn from", dest="teacher")
     add("--c-array FILE", "with --student: write it as an array of C, too (.cc)", type=Path)
     add(
-        "--max-minutes, --minutes M", "with --finetune or --student: stop after so long", type=float
+        "--max-minutes, --minutes M",
+        "with --finetune or --student: stop after so long",
+        type=above_zero,
     )
     add("--no-cache", "hear everything anew, and keep no embeddings")
     add.options("jobs", help="threads that hear (default: cores)")
