@@ -162,6 +162,7 @@ def test_a_model_that_only_the_server_has_takes_nothing_unasked(
 ) -> None:
     """It turns the page to the server without a press there."""
     page = pages.open(None, address=two_served.address)
+    page.wait_for_selector("#badge:not([hidden])")
 
     def without_file(route: Any) -> None:
         listing = route.fetch().json()

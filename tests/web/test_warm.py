@@ -37,6 +37,7 @@ def test_a_page_begins_empty(browser: Any, served: Served) -> None:
     warm = WarmPages(browser, served.address)
     before = Pages(browser, served.address, warm)
     page = before.open(None, before="window.before = true;", size=PHONE)
+    page.wait_for_selector("#badge:not([hidden])")  # it asks for nothing more
     assert page.evaluate("() => window.before")
     page.evaluate(_LEAVE)
     page.emulate_media(color_scheme="dark")

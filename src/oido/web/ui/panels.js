@@ -11,7 +11,8 @@ const panels = document.querySelectorAll("details.panel");
 /** Opens those that were open. */
 export function startPanels() {
   for (const panel of panels) {
-    if (recall(`open-${panel.id}`) === "true") panel.open = true;
+    if (panel.open) remember(`open-${panel.id}`, "true"); // before the page could listen
+    else if (recall(`open-${panel.id}`) === "true") panel.open = true;
     panel.addEventListener("toggle", () => remember(`open-${panel.id}`, String(panel.open)));
   }
 }
