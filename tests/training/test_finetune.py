@@ -131,6 +131,7 @@ def test_both_networks_teach_where_they_are_at_hand_and_there_is_time(
         scores = np.full((2, 3), value, np.float32)
         return SimpleNamespace(
             inference_seconds=10.0,
+            jobs=2,
             model=SimpleNamespace(name=name),
             selection=SimpleNamespace(out_of_fold=scores),
             taught=SimpleNamespace(weak=None),
@@ -138,26 +139,29 @@ def test_both_networks_teach_where_they_are_at_hand_and_there_is_time(
 
     own, asked = result("own", 0.1), []
 
-    def train(data: oido.Dataset, model: str, seed: int) -> Any:
-        asked.append((model, [clip.fold for clip in data]))
+    def train(data: oido.Dataset, model: str, seed: int, cache: bool, jobs: int) -> Any:
+        asked.append((model, len(data), cache, jobs))
         return result(model, 0.2)
 
-    clips = [oido.Clip(f"{n}.wav", (label,), fold="1") for n, label in enumerate("ab")]
+    clips = [oido.Clip(f"{n}.wav", (label,)) for n, label in enumerate("ab")]
     data = oido.Dataset.from_clips(clips)
     monkeypatch.setattr(module, "train", train)
     monkeypatch.setattr(module, "find", lambda card: Path(card.name))
     for minutes, name in ((None, "ensemble"), (2.0, "ensemble"), (1.9, "own")):
-        teacher = module._teacher(data, own, 0, minutes)
+        teacher = module._teacher(data, own, 0, minutes, False)
         assert teacher is not None
         assert teacher.name == f"a head on {name}"
         assert teacher.scores[0, 0] == np.float32(0.1 if name == "own" else 0.2)
-    assert asked == [("ensemble", [None, None])] * 2
+    assert asked == [("ensemble", 2, False, 2)] * 2
     monkeypatch.setattr(module, "find", lambda card: None)
-    assert module._teacher(data, own, 0, None) == ("a head on own", own.selection.out_of_fold)
+    assert module._teacher(data, own, 0, None, False) == (
+        "a head on own",
+        own.selection.out_of_fold,
+    )
     own.taught.weak = np.array([True, False])
-    assert module._teacher(data, own, 0, None) is None, "it says nothing of whole recordings"
+    assert module._teacher(data, own, 0, None, False) is None, "it says nothing of whole recordings"
     own.taught.weak, own.selection.out_of_fold = None, None
-    assert module._teacher(data, own, 0, None) is None
+    assert module._teacher(data, own, 0, None, False) is None
 
 
 def test_more_clips_right_are_better_and_of_equals_the_smaller_loss() -> None:
