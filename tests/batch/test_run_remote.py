@@ -129,7 +129,7 @@ def test_of_a_store_only_what_a_run_wrote_is_cleaned(
 
 
 def test_a_folder_of_a_store_without_results_is_none(s3: Any) -> None:
-    with pytest.raises(OptionError, match="is not a results folder"):
+    with pytest.raises(OptionError, match="no such folder"):
         read_folder(f"{BUCKET}/nothing")
     s3.pipe_file(f"{BUCKET}/texts/a.txt.old", b"1")
     with pytest.raises(OptionError, match="no recordings there"):
