@@ -251,7 +251,7 @@ def test_a_microphone(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> 
         ([*RAW, "--on", "Dog>0.5 for 2"], 2, "such as 2s"),
         ([*RAW, "--forget-speech"], 2, "--do save:FOLDER"),
         ([*RAW, "--hop", "0.123"], 2, "the nearest is"),
-        (["-"], 1, "<stdin>: cannot be opened"),
+        (["-"], 1, "<stdin>: is empty"),
         (["http://127.0.0.1:9/live"], 1, "Connection refused"),
         (["gopher://example/"], 2, "is no address"),
     ],

@@ -107,6 +107,9 @@ class FolderMaker:
         target = self.folder / path
         target.parent.mkdir(exist_ok=True)
         filled = [{name: row.get(name) for name in wanted.names} for row in content]
+        for row in filled:  # pyarrow 17 makes no float16 of a Python number
+            if row.get("embedding") is not None:
+                row["embedding"] = list(np.asarray(row["embedding"], np.float16))
         rows = pyarrow.Table.from_pylist(filled, schema=wanted)
         pyarrow.parquet.write_table(rows, target, compression="zstd")
 
