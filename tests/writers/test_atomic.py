@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from pathlib import Path
 
@@ -39,6 +40,27 @@ class TestAtomicFile:
         file.discard()
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_one_that_nobody_holds_is_discarded(self, tmp_path: Path) -> None:
+        AtomicFile(tmp_path / "out.csv")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("step", ["open", "mkdir"])
+    def test_a_ctrl_c_while_it_begins_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        whole = getattr(Path, step)
+
+        def interrupted(path: Path, *words: object, **options: object) -> None:
+            whole(path, *words, **options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Path, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_text(tmp_path / "out.csv", "x")
+        monkeypatch.undo()
+        gc.collect()
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_full_disk_is_an_output_error(self, tmp_path: Path) -> None:
         full = Path("/dev/full")

@@ -41,7 +41,8 @@ class AtomicFile:
 
     ``stream`` is a text (UTF-8) or binary file. Every OSError of a disk (full, read-only, gone)
     becomes an OutputError that names the file, from whichever step it came. The name it has until
-    then is a new one, which no other file can have; owner: a word in that name.
+    then is a new one, which no other file can have; owner: a word in that name. One that is let go
+    of is discarded too, so that a Ctrl-C at any moment leaves nothing.
     """
 
     def __init__(self, path: Path, binary: bool = False, *, owner: str = "") -> None:
@@ -98,10 +99,12 @@ class AtomicFile:
 
     def discard(self) -> None:
         """Forget it; safe to call at any time, also after ``commit``."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # it may not have begun
             self.stream.close()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(AttributeError, OSError):
             os.unlink(self._temporary)
+
+    __del__ = discard
 
     @contextlib.contextmanager
     def guard(self) -> Any:
@@ -112,8 +115,7 @@ class AtomicFile:
             self.discard()
             raise
         except OSError as error:
-            if hasattr(self, "stream"):
-                self.discard()
+            self.discard()
             raise OutputError(
                 tr(
                     "{path} cannot be written: {reason}; nothing was left under that name",
