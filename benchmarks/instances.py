@@ -23,7 +23,8 @@ from oido.calibration.scaling import fit_slopes
 from oido.datasets.dataset import class_weights
 from oido.datasets.splits import stratified_folds
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import STRENGTH, LinearOptions, activate, prepare
+from oido.training.fit import STRENGTH, LinearOptions, prepare
+from oido.training.head import activate
 
 Pooling = Literal["attention", "soft maximum"]
 F32 = NDArray[np.float32]

@@ -55,7 +55,8 @@ from oido.training.active import (
     learning_curve,
 )
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import EmbeddingHead, one_thread
+from oido.training.fit import one_thread
+from oido.training.head import EmbeddingHead
 
 RATE_HZ, SECONDS, SHARE = 16_000, 10, 0.01
 SETS = ("esc10", "everyday", "three-events")

@@ -17,7 +17,7 @@ from oido.calibration.scaling import (
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
 from oido.heads import OutputKind, ScoreTransformation
-from oido.training.fit import activate
+from oido.training.head import activate
 
 
 def made(

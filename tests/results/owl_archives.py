@@ -11,7 +11,7 @@ import numpy as np
 
 from oido.models.model import AudioModel
 from oido.search.label_store import Answer, LabelStore
-from oido.training.fit import Dense, EmbeddingHead
+from oido.training.head import Dense, EmbeddingHead
 from tests.results.results_folders import FolderMaker, recording
 from tests.training.test_head_export import file_of
 

@@ -11,7 +11,7 @@ import pytest
 from oido.results.find import Finder
 from oido.results.results import Results
 from oido.review.windows import ArchiveWindows, WindowPlace
-from oido.training.fit import Dense, EmbeddingHead
+from oido.training.head import Dense, EmbeddingHead
 from tests.results.results_folders import FolderMaker, recording
 from tests.review.made_archives import HOP, SIZE, WINDOW, made_archive, rows_of
 

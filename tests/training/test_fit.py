@@ -14,14 +14,8 @@ import pytest
 
 from oido.errors import OptionError
 from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
-from oido.training.fit import (
-    PRIOR_CLIPS,
-    EmbeddingHead,
-    LinearOptions,
-    MlpOptions,
-    fit_linear,
-    fit_mlp,
-)
+from oido.training.fit import PRIOR_CLIPS, LinearOptions, MlpOptions, fit_linear, fit_mlp
+from oido.training.head import EmbeddingHead
 from tests.training.embedded_sounds import SILENCE, made_clips, made_tags
 
 

@@ -9,7 +9,8 @@ import pytest
 from oido.errors import OptionError
 from oido.heads import OutputKind
 from oido.training.embeddings import clip_probabilities
-from oido.training.fit import Dense, EmbeddingHead, fit_linear
+from oido.training.fit import fit_linear
+from oido.training.head import Dense, EmbeddingHead
 from tests.training.embedded_sounds import made_clips, made_tags
 
 

@@ -21,7 +21,7 @@ from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.evidence import with_evidence
 from oido.models.tflite.framewise import with_framewise
 from oido.runtime.litert import LiteRtRuntime
-from oido.training.fit import Dense, EmbeddingHead
+from oido.training.head import Dense, EmbeddingHead
 from oido.training.head_export import BASE_HEAD, TAUGHT_HEAD, check_parity, taught_file
 from oido.training.novelty import NoveltyDetector
 

@@ -13,7 +13,8 @@ from oido.calibration.scaling import fit_slope, log_losses
 from oido.errors import OptionError
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import clip_probabilities
-from oido.training.fit import LinearOptions, MlpOptions, activate, fit_linear
+from oido.training.fit import LinearOptions, MlpOptions, fit_linear
+from oido.training.head import activate
 from oido.training.model_selection import (
     Candidate,
     count_fits,

@@ -39,7 +39,8 @@ from oido.training.active import (
     learning_curve,
 )
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import activate, one_thread
+from oido.training.fit import one_thread
+from oido.training.head import activate
 
 _HOPELESS = 20
 """After so many answers without a yes, another example is asked for."""

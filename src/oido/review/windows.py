@@ -17,7 +17,7 @@ from oido.parallel import ordered_map
 from oido.params import available_cores
 from oido.results.find import Finder
 from oido.search.shard import Shard
-from oido.training.fit import EmbeddingHead
+from oido.training.head import EmbeddingHead
 
 _MIX = -1
 

@@ -27,15 +27,8 @@ from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.ranking_and_calibration import ranking_samples
 from oido.inference.embedder import l2_normalized
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
-from oido.training.fit import (
-    STRENGTH_OF_TAGS,
-    Dense,
-    EmbeddingHead,
-    Prepared,
-    activate,
-    prepared_rows,
-    solve_linear,
-)
+from oido.training.fit import STRENGTH_OF_TAGS, Prepared, prepared_rows, solve_linear
+from oido.training.head import Dense, EmbeddingHead, activate
 
 Kind = Literal["top", "margin", "random"]
 

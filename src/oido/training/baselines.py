@@ -19,7 +19,8 @@ from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
 from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import Adam, activate
+from oido.training.fit import Adam
+from oido.training.head import activate
 
 
 def majority(known: EmbeddedClips, unknown: EmbeddedClips, seed: int = 0) -> F32:

@@ -37,7 +37,7 @@ from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.params import Windowing
 from oido.runtime.litert import WholeRuntime
 from oido.signal.framing import Segment, WindowFramer, cut_windows
-from oido.training.fit import EmbeddingHead
+from oido.training.head import EmbeddingHead
 from oido.training.novelty import NoveltyDetector
 
 BASE_HEAD, TAUGHT_HEAD, SIMILARITY_OUTPUT = "base", "scores", "similarity"

@@ -20,17 +20,16 @@ from oido.params import available_cores
 from oido.training.baselines import BASELINES
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import (
-    EmbeddingHead,
     LinearOptions,
     MlpOptions,
     Prepared,
     Views,
-    activate,
     fit_linear,
     fit_mlp,
     one_thread,
     prepare,
 )
+from oido.training.head import EmbeddingHead, activate
 from oido.training.weak_labels import parts_of_sources
 
 LARGEST_FOLDS = 5

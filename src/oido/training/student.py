@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,18 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido._version import __version__
-from oido.arrays import F32, F64, Bools
-from oido.datasets.clip import BACKGROUND, Clip, LeftOut
-from oido.datasets.dataset import Dataset, accuracy, class_weights, label_targets
+from oido.datasets.clip import BACKGROUND, LeftOut
+from oido.datasets.dataset import Dataset, accuracy
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, ModelFormatError, OptionError
 from oido.evaluation.evaluate import predict_clips
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
-from oido.heads import NON_EVENTS, Head, OutputKind
+from oido.heads import NON_EVENTS, Head
 from oido.inference.classifier import AudioClassifier
 from oido.messages import tr
-from oido.models.labels import yamnet_labels
 from oido.models.loading import load_model
 from oido.models.model import FIXED_POINT, Notes
 from oido.models.networks.student import INPUT_STEPS, StudentWeights, network, require_small
@@ -41,17 +39,13 @@ from oido.models.tflite.arena import arena_bytes
 from oido.models.tflite.metadata_writer import annotate
 from oido.params import FixedPointParams
 from oido.runtime.litert import WholeRuntime
-from oido.signal.fixed_point import FixedPointFrontEnd, to_int16
-from oido.signal.resample import resample
+from oido.signal.fixed_point import FixedPointFrontEnd
+from oido.training.distillation import DistillationTargets
 from oido.training.train import train
 from oido.training.weak_labels import WEAK_FROM_SECONDS
 from oido.writers.atomic import write_atomically
 from oido.writers.c_array import c_array, c_text
 
-HARD_SHARE = 0.5
-"""Of a target, what the label says of a window that is not quiet; the rest is the teacher's."""
-_QUIET_OCTAVES = 5.0
-"""Below a clip's loudest window (30 dB): there the teacher alone says what it is."""
 _STEPS_PER_WINDOW, _LEAST_STEPS, _MOST_STEPS = 0.5, 800, 2_500
 _TOLERANCE = 1 / 8
 """Between the reference kernels, which oido runs, and others: they round otherwise."""
@@ -104,10 +98,10 @@ def train_student(
         classifier = taught.classifier()
     else:
         classifier = AudioClassifier(load_model(teacher))
-    lessons = _Lessons.of(classifier, known, weak_from)
-    require_small(len(lessons.labels))
+    targets = DistillationTargets.of(classifier, known, weak_from)
+    require_small(len(targets.labels))
     clips, left_out = [], [*data.left_out]
-    for clip, frames in lessons.clips(known):
+    for clip, frames in targets.of_clips(known):
         if isinstance(frames, AudioError):
             left_out.append(LeftOut.because(str(clip), frames, clip.path))
         else:
@@ -120,7 +114,7 @@ def train_student(
                 reason=left_out[-1].reason,
             )
         )
-    patches = sum(len(clip.frames) for clip in clips) // (lessons.params.patch_frames // 2)
+    patches = sum(len(clip.frames) for clip in clips) // (targets.params.patch_frames // 2)
     if steps is None:
         steps = round(min(max(patches * _STEPS_PER_WINDOW, _LEAST_STEPS), _MOST_STEPS))
     on_message(
@@ -133,13 +127,13 @@ def train_student(
     started = time.process_time()
     done = distil(
         clips,
-        lessons.output,
-        lessons.params,
+        targets.output,
+        targets.params,
         options=replace(options, steps=steps),
         progress=lambda step, total, _: progress(step, total),
     )
     facts = {"steps": done.steps, "seed": seed, "oido": __version__}
-    content = _annotated(done.weights, lessons, facts)
+    content = _annotated(done.weights, targets, facts)
     student = _classifier(content)
     of_student, more = predict_clips(student, split.test)
     of_teacher, _more = predict_clips(classifier, split.test)
@@ -148,9 +142,9 @@ def train_student(
         train=known,
         test=split.test,
         content=content,
-        labels=lessons.labels,
+        labels=targets.labels,
         judged=of_student,
-        kernels=_compare_kernels(content, split.test, lessons.params),
+        kernels=_compare_kernels(content, split.test, targets.params),
         left_out=tuple(left_out),
         facts={
             tr("teacher"): classifier.model.name,
@@ -281,118 +275,26 @@ class StudentResult:
 STUDENT_SUFFIXES = (".tflite", ".cc", ".c", ".h")
 
 
-class _Lessons(NamedTuple):
-    """What a teacher says, in the columns of the student. columns: of the teacher's scores;
-    of_labels: of the data's labels, by the student's columns; no_event: the column for it."""
-
-    classifier: AudioClassifier
-    params: FixedPointParams
-    labels: tuple[str, ...]
-    columns: list[int]
-    of_labels: dict[str, int]
-    no_event: int | None
-    output: OutputKind
-    front_end: FixedPointFrontEnd
-    weak_from: float
-
-    @classmethod
-    def of(cls, classifier: AudioClassifier, data: Dataset, weak_from: float) -> _Lessons:
-        named = dict(zip(data.classes, classifier.label_indices(data.classes)))
-        columns = list(range(len(classifier.labels)))
-        output: OutputKind = "softmax" if classifier.model.head.kind == "softmax" else "sigmoid"
-        if set(yamnet_labels()) <= set(classifier.labels):  # far more than the data have
-            columns = sorted(set(named.values()))
-        labels = tuple(classifier.labels[column] for column in columns)
-        silent = [n for n, label in enumerate(labels) if label.casefold() in NON_EVENTS]
-        params = FixedPointParams()
-        return cls(
-            classifier,
-            params,
-            labels,
-            columns,
-            {label: columns.index(column) for label, column in named.items()},
-            silent[0] if silent else None,
-            output,
-            FixedPointFrontEnd(params),
-            weak_from,
-        )
-
-    def clips(
-        self, data: Dataset
-    ) -> Iterator[tuple[Clip, tuple[Any, F32, float, bool] | AudioError]]:
-        """Each clip, and what `TaughtFrames` is made of, or why there is nothing."""
-        hard = label_targets(data.clips, self.of_labels, len(self.labels))
-        if self.no_event is not None:
-            empty = np.array([clip.is_background for clip in data])
-            hard[empty, self.no_event] = 1.0
-        several = self.output == "sigmoid"
-        weights = class_weights(hard, several, True).mean(axis=1)
-        for number, waveform in clip_waveforms(data.clips):
-            clip = data[number]
-            if isinstance(waveform, AudioError):
-                yield clip, waveform
-                continue
-            try:
-                yield clip, self._lesson(clip, *waveform, hard[number], float(weights[number]))
-            except AudioError as error:
-                yield clip, error
-
-    def _lesson(
-        self, clip: Clip, samples: F32, rate_hz: int, hard: F32, weight: float
-    ) -> tuple[Any, F32, float, bool]:
-        params = self.params
-        result = self.classifier.classify(samples, rate_hz)
-        at_rate = resample(samples, rate_hz, params.sample_rate_hz)
-        missing = max(0, params.patch_samples - len(at_rate))
-        frames = self.front_end.frames(to_int16(np.pad(at_rate, (0, missing))))
-        count = len(frames) - params.patch_frames + 1
-        starts = np.arange(count) * params.hop_samples / params.sample_rate_hz
-        middles = starts + params.patch_samples / 2 / params.sample_rate_hz
-        soft = self._at(middles, result.times.mean(axis=1), result.decision_values)
-        is_weak = not clip.is_region and result.duration >= self.weak_from
-        trusts_label = ~_quiet(frames, params.patch_frames) & (not is_weak)
-        wanted = np.where(np.isnan(hard), soft, hard)
-        if self.output == "softmax" and not hard.sum() > 0:
-            wanted = soft  # of no class, and there is none for that
-        share = np.where(trusts_label, HARD_SHARE, 0.0)[:, None]
-        targets = np.asarray(share * wanted + (1 - share) * soft, np.float32)
-        return frames, targets, max(weight, 1e-3), clip.is_background
-
-    def _at(self, times: F64, known_at: F64, values: F32) -> F64:
-        """What the teacher says at these times, f64[N, C]: straight between its windows."""
-        soft = values[:, self.columns].astype(np.float64)
-        found = np.stack([np.interp(times, known_at, column) for column in soft.T], axis=1)
-        if self.output == "softmax":
-            found /= np.maximum(found.sum(axis=1, keepdims=True), 1e-9)
-        return found
-
-
-def _quiet(frames: Any, patch_frames: int) -> Bools:
-    """bool[T − patch + 1]: patches far below the loudest of their clip."""
-    octaves = (frames.astype(np.float64) + 128) / 16
-    levels = np.log2(np.exp2(octaves).sum(axis=1))
-    loudest = np.lib.stride_tricks.sliding_window_view(levels, patch_frames).max(axis=1)
-    return np.asarray(loudest < levels.max() - _QUIET_OCTAVES)
-
-
-def _annotated(weights: StudentWeights, lessons: _Lessons, training: dict[str, Any]) -> bytes:
-    model = lessons.classifier.model
+def _annotated(
+    weights: StudentWeights, targets: DistillationTargets, training: dict[str, Any]
+) -> bytes:
+    model = targets.classifier.model
     own = dict(model.head.thresholds)
-    thresholds = tuple((label, own[label]) for label in lessons.labels if label in own)
-    pooling = "confident-mean" if lessons.output == "softmax" else "power-mean"
-    head = Head("scores", lessons.labels, thresholds=thresholds, description="what was taught")
+    thresholds = tuple((label, own[label]) for label in targets.labels if label in own)
+    pooling = "confident-mean" if targets.output == "softmax" else "power-mean"
+    head = Head("scores", targets.labels, thresholds=thresholds, description="what was taught")
     return annotate(
-        network(weights, lessons.params, lessons.output),
+        network(weights, targets.params, targets.output),
         [head],
-        sample_rate_hz=lessons.params.sample_rate_hz,
+        sample_rate_hz=targets.params.sample_rate_hz,
         name=f"student of {model.name}",
-        description=f"{', '.join(lessons.labels)}; a student of {model.name}. Its input is int8 "
+        description=f"{', '.join(targets.labels)}; a student of {model.name}. Its input is int8 "
         f"features of the fixed-point front end, steps of {INPUT_STEPS.scale:g}, and no waveform",
         licence=model.licence,
         author=model.attribution,
         notes=Notes(
             aggregations={head.name: model.head.aggregation or pooling},
-            hop_samples=lessons.params.windows.hop_samples,
+            hop_samples=targets.params.windows.hop_samples,
             training={"teacher": model.name, "teacher_sha256": model.sha256, **training},
             front_end=FIXED_POINT,
         ),

@@ -33,7 +33,8 @@ from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
 from oido.training.embed import Embedded, Progress, embed
 from oido.training.embeddings import EmbeddedClips
-from oido.training.fit import EmbeddingHead, one_thread
+from oido.training.fit import one_thread
+from oido.training.head import EmbeddingHead
 from oido.training.head_export import Parity, check_parity, taught_file, with_scale_of_parts
 from oido.training.model_selection import (
     ModelSelection,

@@ -18,7 +18,8 @@ from oido.models.model import AudioModel
 from oido.params import Windowing
 from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
-from oido.training.fit import LinearOptions, activate, fit_linear, one_thread
+from oido.training.fit import LinearOptions, fit_linear, one_thread
+from oido.training.head import activate
 from oido.training.model_selection import ModelSelection, OnFit, each_fold
 
 

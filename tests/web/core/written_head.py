@@ -14,7 +14,7 @@ import pytest
 
 from oido.errors import ModelFormatError
 from oido.server.page_files import WEB_FOLDER
-from oido.training.fit import Dense, EmbeddingHead
+from oido.training.head import Dense, EmbeddingHead
 
 SOUNDS = ["Our doorbell", 'La puerta, "la vieja"']
 
