@@ -52,15 +52,30 @@ def choose(page: Any, where: str, how: str = "click") -> None:
     assert page.is_checked(f"input[value={where}]")
 
 
-def hold(page: Any, pattern: str) -> list[Any]:
-    """Requests that get no answer until the test continues them."""
-    held: list[Any] = []
+class Held:
+    """Requests that get no answer until they are released, those that are still to come too."""
 
-    def keep(route: Any) -> None:
-        held.append(route)
+    def __init__(self, page: Any, pattern: str) -> None:
+        self._page = page
+        self._routes: list[Any] = []
+        self._is_released = False
+        page.route(pattern, self._keep)
 
-    page.route(pattern, keep)
-    return held
+    def _keep(self, route: Any) -> None:
+        if self._is_released:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+    def wait(self) -> None:
+        """Until there is one."""
+        while not self._routes:
+            self._page.wait_for_timeout(50)
+
+    def release(self) -> None:
+        self._is_released = True
+        for route in self._routes:
+            route.continue_()
 
 
 def let_be(page: Any) -> None:

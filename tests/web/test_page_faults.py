@@ -196,7 +196,7 @@ def test_a_wrong_token_is_said_until_it_is_right(
     page.wait_for_selector("#token", state="visible")
     page.click("#listen")
     assert _notice(page).startswith(wanted)
-    assert page.evaluate("() => document.activeElement.id") == "token"
+    page.wait_for_selector("#token:focus")
 
     for _ in range(2):
         with page.expect_response("**/web/models.json"):

@@ -109,7 +109,7 @@ def test_what_is_given_up_leaves_what_was_heard_before(pages: Pages) -> None:
 
     assert page.get_attribute("body", "data-state") == "done"
     assert rows_of(page) == before
-    assert page.evaluate("() => document.activeElement.id") == "listen"
+    page.wait_for_selector("#listen:focus")
 
 
 def test_listening_again_begins_beside_it(pages: Pages, on_device: None) -> None:

@@ -69,7 +69,7 @@ def test_a_reviewed_event_keeps_its_mark_in_another_language(pages: Pages) -> No
     page.keyboard.press("Escape")  # not from here: the panel has the keys
     page.click("#review-end")
     assert page.is_hidden("#review")
-    assert page.evaluate("() => document.activeElement.id") == "review-start"
+    page.wait_for_selector("#review-start:focus")
 
 
 @pytest.mark.parametrize("shares", [False, True])
@@ -111,7 +111,7 @@ def test_an_event_is_looked_at_from_near(pages: Pages, on_device: None) -> None:
     rows = rows_of(page)
     page.click("#rows .what button >> nth=1")
     assert page.inner_text("#review-what").startswith(f"2 of {len(rows)}: {rows[1][1]}")
-    assert page.evaluate("() => document.activeElement.id") == "review-play"
+    page.wait_for_selector("#review-play:focus")
     assert page.evaluate("() => document.querySelector('#audio').paused")
     said = page.get_attribute("#closeup", "aria-label")
     scores = r"its sound, and the scores of its (\d+) frames; the highest is ([\d.]+)"

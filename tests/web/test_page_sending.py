@@ -19,9 +19,9 @@ from tests.web.sending import (
     STAYED,
     THERE,
     WENT,
+    Held,
     Sent,
     choose,
-    hold,
     let_be,
     tab_to,
 )
@@ -117,7 +117,7 @@ def test_what_was_sent_is_not_said_to_stay(pages: Pages, on_device: None) -> Non
 def test_a_recording_that_the_device_still_hears_stays_there(pages: Pages, on_device: None) -> None:
     page = pages.open("device")
     sent = Sent(page)
-    held = hold(page, "**/models/*")
+    held = Held(page, "**/models/*")
     page.set_input_files("#file", STREET)
     page.wait_for_selector("body[data-state=busy]")
 
@@ -125,8 +125,7 @@ def test_a_recording_that_the_device_still_hears_stays_there(pages: Pages, on_de
     assert page.get_by_role("button", name=SEND).is_visible()
     assert page.inner_text("#badge").startswith(STAYED)
     page.wait_for_timeout(300)
-    for route in held:
-        route.continue_()
+    held.release()
     page.wait_for_selector("body[data-state=done]")
     let_be(page)
 
@@ -324,11 +323,10 @@ def test_a_paste_is_not_a_press(pages: Pages) -> None:
 @pytest.mark.parametrize("pressed", ["#open", "#listen"])
 def test_a_press_before_the_page_knew_where_to_sends_nothing(pages: Pages, pressed: str) -> None:
     page = pages.open("server")
-    held = hold(page, "**/page.json")
+    held = Held(page, "**/page.json")
     page.reload(wait_until="commit")
     page.wait_for_selector("#listen-text:has-text('Listen')")
-    while not held:
-        page.wait_for_timeout(50)
+    held.wait()
     sent = Sent(page)
     assert page.inner_text("#listen-text") == "Listen"
 
@@ -337,7 +335,7 @@ def test_a_press_before_the_page_knew_where_to_sends_nothing(pages: Pages, press
             page.click("#open")
     else:
         page.click("#listen")
-    held[0].continue_()
+    held.release()
     page.wait_for_selector("#badge:not([hidden])")
     assert page.is_checked("input[value=server]")
     if pressed == "#open":

@@ -199,7 +199,7 @@ def test_a_name_that_cannot_be_is_said(pages: Pages, on_device: None, name: str,
     page.wait_for_selector("#teach-problem", state="visible")
     assert part in page.inner_text("#teach-problem")
     assert page.is_hidden("#teach-hold")
-    assert page.evaluate("() => document.activeElement.id") == "teach-name"
+    page.wait_for_selector("#teach-name:focus")
 
 
 def test_a_microphone_that_is_refused_is_said(pages: Pages, on_device: None) -> None:
