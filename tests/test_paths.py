@@ -18,6 +18,7 @@ from oido.paths import (
     escape_controls,
     is_link_back,
     is_passed_over,
+    is_recording,
     respelled_note,
     walk,
 )
@@ -34,6 +35,21 @@ def plant(root: Path, *names: str) -> Path:
 def below(root: Path, folder: str = "") -> list[str]:
     found = walk(os.path.join(root, folder))
     return [Path(path).relative_to(root).as_posix() for path, _ in found.files]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("day one/A.WAV", True),
+        ("s3://bucket/a.flac", True),
+        ("a.wav.txt", False),
+        (".hidden.wav", False),
+        ("day/._a.wav", False),  # what macOS leaves beside a file
+        ("wav", False),
+    ],
+)
+def test_recordings_are_known_by_their_names(path: str, expected: bool) -> None:
+    assert is_recording(path) is expected
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,17 @@ from urllib.parse import unquote
 
 from oido.messages import joined, tr
 
+_RECORDING_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffixes in (
+        "3gp aac aif aifc aiff amr ape asf au avi caf dsf flac flv gsm m2ts m4a m4b m4v mka mkv",
+        "mov mp2 mp3 mp4 mpeg mpg mts oga ogg ogv opus ra rf64 snd tta voc w64 wav wave webm",
+        "wma wmv wv",
+    )
+    for suffix in suffixes.split()
+)
+"""Endings that are looked for inside folders; a file named outright is always tried."""
+
 _NOT_OF_USERS = frozenset(
     {
         "__macosx",  # what macOS packs beside the files of a ZIP
@@ -73,6 +84,13 @@ class Walk:
     passed_over: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+
+
+def is_recording(path: str) -> bool:
+    """By the name's ending; hidden files are none."""
+    name = os.path.basename(path)
+    hidden = name.startswith(".")  # also the "._name" stumps that macOS leaves behind
+    return not hidden and os.path.splitext(name)[1].lower() in _RECORDING_SUFFIXES
 
 
 def walk(folder: str, accept: Callable[[str], bool] = lambda name: True) -> Walk:

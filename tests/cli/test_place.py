@@ -46,6 +46,7 @@ def test_a_date_in_the_recordings_names(
 ) -> None:
     for name in ("20260512_063000.wav", "20260112_063000.wav"):
         write_noise(tmp_path / name)
+    (tmp_path / "._of-a-mac.wav").write_bytes(b"")
     common = ["classify", *MUNICH, "--date", "from-file", "--threshold", "0.9"]
     assert run([*common, str(tmp_path)]) == 0
     assert "in week 2, 18 of 48" in capsys.readouterr().err

@@ -17,8 +17,7 @@ from oido.batch.units import raw_name
 from oido.dialects import decode_text, split_lines, table_lines
 from oido.errors import OptionError, needs_extra
 from oido.messages import tr
-from oido.params import AUDIO_SUFFIXES
-from oido.paths import NameFinder
+from oido.paths import NameFinder, is_recording
 from oido.urls import (
     filesystem_of,
     percent_decoded,
@@ -34,13 +33,6 @@ _COLUMNS = ("file", "path")
 def is_list(path: str) -> bool:
     """By the name's ending; a folder is none."""
     return os.path.splitext(path)[1].lower() in _LISTS and not os.path.isdir(path)
-
-
-def is_recording(name: str) -> bool:
-    """By the name's ending; hidden files are none."""
-    base = posixpath.basename(name)
-    hidden = base.startswith(".")  # also the "._name" stumps that macOS leaves behind
-    return not hidden and posixpath.splitext(base)[1].lower() in AUDIO_SUFFIXES
 
 
 def read_list(path: str, names: NameFinder) -> list[str] | None:

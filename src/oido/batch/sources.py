@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from oido.batch.lists import is_list, is_recording, read_list
+from oido.batch.lists import is_list, read_list
 from oido.batch.storage import is_remote
 from oido.batch.units import Source, escaped_name
 from oido.errors import OptionError
@@ -24,6 +24,7 @@ from oido.paths import (
     NameFinder,
     below_passed_over,
     file_identity,
+    is_recording,
     passed_over_note,
     repeated_note,
     respelled_note,

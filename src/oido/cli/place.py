@@ -13,7 +13,8 @@ from oido.errors import OptionError
 from oido.messages import tr
 from oido.models import fetch
 from oido.models.registry import BIRDNET, card
-from oido.params import AUDIO_SUFFIXES, PlaceOnEarth
+from oido.params import PlaceOnEarth
+from oido.paths import is_recording, walk
 
 FROM_FILE = "from-file"
 
@@ -148,11 +149,7 @@ def _days(args: argparse.Namespace) -> Iterator[date]:
 
 def _names(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        if not os.path.isdir(path):
+        if os.path.isdir(path):
+            yield from (name for name, _ in walk(path, is_recording).files)
+        else:
             yield path
-        for folder, _, files in os.walk(path):
-            yield from (
-                os.path.join(folder, name)
-                for name in files
-                if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
-            )

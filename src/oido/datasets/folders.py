@@ -12,8 +12,7 @@ from oido.datasets.families import join_families
 from oido.datasets.splits import is_part
 from oido.errors import OptionError
 from oido.messages import tr
-from oido.params import AUDIO_SUFFIXES
-from oido.paths import is_link_back, is_passed_over, walk
+from oido.paths import is_link_back, is_passed_over, is_recording, walk
 
 
 def class_folders(folder: str, *, each_is_a_source: bool = False) -> Found:
@@ -55,11 +54,6 @@ def files_below(folder: str, found: Found) -> list[str]:
     found.repeated += below.repeated
     found.left_out += [LeftOut(path, tr("this folder cannot be read")) for path in below.unreadable]
     return [path for path, _ in below.files]
-
-
-def is_recording(path: str) -> bool:
-    """By the name's ending."""
-    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
 
 
 def _read_classes(root: str, part: str, fold: str | None, found: Found) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
-from oido.datasets.folders import files_below, is_recording
+from oido.datasets.folders import files_below
 from oido.datasets.regions import background_clips, region_around, relate
 from oido.datasets.track_text import (
     Mark,
@@ -27,6 +27,7 @@ from oido.datasets.track_text import (
 from oido.datasets.waveforms import probe
 from oido.errors import OptionError
 from oido.messages import text_of, tr
+from oido.paths import is_recording
 
 _OIDOS_OWN = {"label_index", "score"}
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from oido.arrays import F64, I64
 from oido.datasets.clip import LeftOut
-from oido.datasets.folders import is_recording
 from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate, plain
 from oido.evaluation.drift_features import Acoustics, FeatureSet, collect_features
@@ -34,7 +33,7 @@ from oido.evaluation.verdict import Remark, listed
 from oido.inference.classifier import AudioClassifier
 from oido.messages import shown, tr
 from oido.models.model import AudioModel
-from oido.paths import escape_controls, walk
+from oido.paths import escape_controls, is_recording, walk
 
 LEAST_RECORDINGS = 5
 """Of each set; with fewer, next to nothing would ever be found."""
