@@ -3,6 +3,7 @@
 
     python benchmarks/archive_size.py                                 10,000, 100,000 and a million
     python benchmarks/archive_size.py --recordings 10000 --per-commit 10
+    python benchmarks/archive_size.py --recordings 1000000 --keep     the folder is there next time
 
 The folders are written by oido's own writers of parts and of the ledger, with made rows: no sound
 is classified, and the disk is not waited for. A recording has 14 rows with few different values,
@@ -62,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recordings", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--per-commit", type=int, default=250)
+    parser.add_argument("--keep", action="store_true", help="the folders, and use those kept")
     parser.add_argument("--cache", type=Path, default=ROOT / ".bench")
     parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "archive_size.json")
     arguments = parser.parse_args()
@@ -70,10 +72,17 @@ def main() -> int:
     for number in arguments.recordings:
         with tempfile.TemporaryDirectory(prefix="size-", dir=arguments.cache) as scratch:
             folder = f"{scratch}/results"
-            started = time.perf_counter()
-            commits = make_results(folder, number, arguments.per_commit)
-            made = time.perf_counter() - started
-            print(f"{number:,} recordings made in {made:.0f} s", file=sys.stderr)
+            kept = arguments.cache / f"size-{number}-by-{arguments.per_commit}"
+            if arguments.keep and kept.is_dir():
+                folder = str(kept)
+            else:
+                started = time.perf_counter()
+                make_results(folder, number, arguments.per_commit)
+                made = time.perf_counter() - started
+                print(f"{number:,} recordings made in {made:.0f} s", file=sys.stderr)
+                if arguments.keep:
+                    folder = str(Path(folder).rename(kept))
+            commits = 1 + -(-number // arguments.per_commit)
             for command, words in _COMMANDS.items():
                 there = {"FOLDER": folder, "EVENTS": f"{scratch}/events.csv"}
                 there["CLIPS"] = f"{scratch}/clips.parquet"
@@ -84,8 +93,8 @@ def main() -> int:
     return 0
 
 
-def make_results(folder: str, number: int, per_commit: int) -> int:
-    """A folder with so many recordings, and no sound behind them; how many commits it has."""
+def make_results(folder: str, number: int, per_commit: int) -> None:
+    """A folder with so many recordings, and no sound behind them."""
     spec = RunSpec(folder=folder)
     storage = storage_of(folder, spec.run_id)
     synced, os.fsync = os.fsync, lambda _: None  # its power never fails
@@ -98,18 +107,15 @@ def make_results(folder: str, number: int, per_commit: int) -> int:
             run={"id": spec.run_id, "recordings": number, "bytes": 0, "todo": number}
             | {"todo_bytes": number * 1000}
         )
-        commits = 1
         for first in range(0, number, per_commit):
             sources = [_source(n) for n in range(first, min(first + per_commit, number))]
             parts = [_part(storage, name, sources) for name in ("recordings", *_ROWS)]
             rows = sum(_ROWS.values())
             outcomes = [Outcome(Unit(s), "done", _SECONDS, 124, rows, 0.1) for s in sources]
             log.commit(add=parts, units=[outcome.entry() for outcome in outcomes])
-            commits += 1
         log.join()
     finally:
         os.fsync = synced
-    return commits
 
 
 def _source(number: int) -> Source:
