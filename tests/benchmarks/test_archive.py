@@ -28,8 +28,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 
 def test_a_made_folder_is_one_of_oidos_own(benchmark: Any, tmp_path: Path) -> None:
-    commits = benchmark("archive_size").make_results(str(tmp_path / "out"), 105, 10)
-    assert commits == 12
+    benchmark("archive_size").make_results(str(tmp_path / "out"), 105, 10)
     status = status_of(str(tmp_path / "out"))
     assert (status["done"], status["left"]) == (105, 0)
     assert status["rows"] == {"recordings": 105, "events": 315, "windows": 525, "clips": 525}
