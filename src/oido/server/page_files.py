@@ -4,8 +4,8 @@
 A page is a mapping from relative URLs to contents. Besides what lies in ``oido/web/``, some files
 are made: ``page.json`` tells the page what it is part of, ``precache.js`` tells its service worker
 all files with their hashes, ``names/LOCALE.json`` has the labels in other languages, and
-``names/families.json`` their families; ``index.html`` names the modules that it begins with, so
-that a browser asks for all of them at once, for those of the first screen before the others.
+``names/families.json`` their families; ``index.html`` names the modules that its own need, so
+that a browser asks for them at once, for those of the first screen before the others.
 Exported, they are a folder of static files that runs on whatever device shows it, each with its
 compressed forms beside it (`oido.server.encodings`).
 """
