@@ -197,30 +197,57 @@ def test_a_wheel_without_litert_js_says_how_to_get_it(
     # A page of a server still is one: it only cannot hear by itself.
     files = page_files({"mode": "server"}, folder=small_web)
     assert [url for url in files if url.startswith("vendor/")] == []
-    start = re.sub(rb'<link rel="modulepreload".*\n', b"", content_of(files[""]))
-    assert start == (small_web / "index.html").read_bytes()
+    links = re.compile(rb'<link rel="modulepreload".*\n')
+    start = links.sub(b"", content_of(files[""]))
+    assert start == links.sub(b"", (small_web / "index.html").read_bytes())
 
 
 def test_the_start_names_every_module_that_it_begins_with(small_web: Path) -> None:
     """So that a browser asks for all at once, and not import by import."""
-    files = page_files({"mode": "server"}, folder=small_web)
-    start = content_of(files[""]).decode()
-    named = re.findall(r'<link rel="modulepreload" href="([^"]+)"', start)
-    found = imported_by("app.js", small_web)
-    assert len(found) > 30
-    assert sorted(named) == sorted(found - {"ui/first_screen.js"})
+    scripts = beginnings(content_of(page_files({"mode": "server"}, folder=small_web)[""]).decode())
+    needed = [imported_by(script, small_web) for script in scripts]
+    assert len(scripts) > 2
+    for number, urls in enumerate(scripts.values()):
+        assert sorted(urls) == sorted(needed[number].difference(*needed[:number], scripts))
 
 
 def test_what_the_first_screen_needs_is_asked_for_before_the_rest(small_web: Path) -> None:
     start = content_of(page_files({"mode": "server"}, folder=small_web)[""]).decode()
     first, _, rest = start.partition('<template id="rest">')
-    soon, later = (re.findall(r'"modulepreload" href="([^"]+)"', part) for part in (first, rest))
-    assert set(soon) == imported_by("ui/first_screen.js", small_web)
-    assert 0 < len(soon) < 10 < len(later)
-    scripts = [re.findall(r'<script type="module" src="([^"]+)">', part) for part in (first, rest)]
-    assert scripts == [["ui/first_screen.js"], ["app.js"]]
-    for part in (first, rest):
-        assert part.rindex("modulepreload") < part.index('<script type="module"')
+    assert list(beginnings(first)) == ["ui/first_screen.js"]
+    app, view, *_ = beginnings(rest)
+    assert (app, view) == ("app.js", "ui/session_view.js")
+    assert 0 < len(beginnings(first)["ui/first_screen.js"]) < 10 < len(beginnings(rest)[app])
+
+
+def test_what_is_loaded_when_it_is_wanted_is_named_once_the_page_answers(small_web: Path) -> None:
+    """So that it is there then, also when the server is gone; what only a device's engine needs is
+    not: that fetches its model then, too."""
+    start = content_of(page_files({"mode": "server"}, folder=small_web)[""]).decode()
+    named = set(beginnings(start.partition('src="app.js"')[2]))
+    wanted = set()
+    for url in {"app.js", *imported_by("app.js", small_web)}:
+        text = (small_web / url).read_text("utf-8")
+        for name in re.findall(r'await import\("([^"]+)"\)', text):
+            wanted.add(os.path.normpath(Path(url).parent / name))
+    asked = set(re.findall(r'"modulepreload" href="([^"]+)"', start))
+    assert named
+    assert named <= wanted
+    assert wanted - asked == {"core/device_engine.js", "core/model.js"}
+
+
+def beginnings(start: str) -> dict[str, list[str]]:
+    """Each module that index.html names itself, and those that are asked for because of it."""
+    module = re.compile(r'<(?:script type="module" src|link rel="modulepreload" href)="([^"]+)"')
+    ours = module.findall((WEB_FOLDER / "index.html").read_text("utf-8"))
+    found, waiting = dict[str, list[str]](), list[str]()
+    for url in module.findall(start):
+        if url in ours:
+            found[url], waiting = waiting, []
+        else:
+            waiting.append(url)
+    assert waiting == []
+    return found
 
 
 def imported_by(script: str, folder: Path) -> set[str]:

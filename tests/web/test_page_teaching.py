@@ -86,6 +86,8 @@ def test_a_sound_is_recorded_while_a_button_is_held(pages: Pages, on_device: Non
     _wait_for(page, "teach-count", "3 of 5 examples")
     _use(page)
     assert float(page.get_attribute("#teach", "data-fit-milliseconds")) > 0
+    assert page.locator("#watch-labels option").count() == 0  # hundreds, for whoever types one
+    page.focus("#watch-name")
     page.wait_for_selector(f"#watch-labels option[value='{NAME}']", state="attached")
     page.fill("#watch-name", NAME)
     page.click("#watch-form button")

@@ -4,8 +4,8 @@
 A page is a mapping from relative URLs to contents. Besides what lies in ``oido/web/``, some files
 are made: ``page.json`` tells the page what it is part of, ``precache.js`` tells its service worker
 all files with their hashes, ``names/LOCALE.json`` has the labels in other languages, and
-``names/families.json`` their families; ``index.html`` names the modules that it begins with, so
-that a browser asks for all of them at once, for those of the first screen before the others.
+``names/families.json`` their families; ``index.html`` names the modules that its own need, so
+that a browser asks for them at once, for those of the first screen before the others.
 Exported, they are a folder of static files that runs on whatever device shows it, each with its
 compressed forms beside it (`oido.server.encodings`).
 """
@@ -41,9 +41,8 @@ WEB_FOLDER = Path(__file__).parents[1] / "web"
 _TEXTS = {".html", ".css", ".js", ".json", ".webmanifest", ".svg", ".txt"}
 _KINDS = _TEXTS | {".png", ".wasm", ".woff2"}
 _START = "index.html"
-_SCRIPT = "app.js"
-_FIRST_SCREEN = "ui/first_screen.js"
 _IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.{1,2}/[^"]+)"', re.M)
+_MODULE = re.compile(r'<(?:script type="module" src|link rel="modulepreload" href)="([^"]+)">')
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//(?! SPDX)[^\n]*)[ \t]*$", re.M | re.S)
 _ABOUT = "page.json"
 _FAMILIES = "names/families.json"
@@ -87,10 +86,7 @@ def page_files(
         tag = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{policy}">'
         files[_START] = content_of(files[_START]).replace(b"<head>", tag.encode(), 1)
     if _START in files:
-        first = modules_of(files, _FIRST_SCREEN)
-        rest = [url for url in modules_of(files) if url not in (_FIRST_SCREEN, *first)]
-        scripts = {_FIRST_SCREEN: first, _SCRIPT: rest}
-        files[_START] = _preloading(content_of(files[_START]), scripts)
+        files[_START] = _preloading(files)
     names = dict(NAMES_URLS)
     files.update(label_names())
     examples = _examples(folder)
@@ -181,7 +177,7 @@ def _examples(folder: Path) -> dict[str, Path]:
     return {url: paths[0] for url, paths in found.items() if paths}
 
 
-def modules_of(files: Mapping[str, Path | bytes], script: str = _SCRIPT) -> list[str]:
+def modules_of(files: Mapping[str, Path | bytes], script: str) -> list[str]:
     """The modules that a page's script imports, and those that they import, as URLs."""
     found = [script] if script in files else []
     for module in found:
@@ -192,14 +188,16 @@ def modules_of(files: Mapping[str, Path | bytes], script: str = _SCRIPT) -> list
     return found[1:]
 
 
-def _preloading(start: bytes, modules: Mapping[str, Sequence[str]]) -> bytes:
-    """The start with links to the modules of each script before it."""
-    text = start.decode()
-    for script, urls in modules.items():
-        links = "".join(f'<link rel="modulepreload" href="{url}">\n' for url in urls)
-        tag = f'<script type="module" src="{script}">'
-        text = text.replace(tag, links + tag, 1)
-    return text.encode()
+def _preloading(files: Mapping[str, Path | bytes]) -> bytes:
+    """The start with a link to each module that its own scripts and links need, before them."""
+    named: set[str] = set()
+
+    def with_links(tag: re.Match[str]) -> str:
+        urls = [url for url in modules_of(files, tag[1]) if url not in named]
+        named.update(urls, [tag[1]])
+        return "".join(f'<link rel="modulepreload" href="{url}">\n' for url in urls) + tag[0]
+
+    return _MODULE.sub(with_links, content_of(files[_START]).decode()).encode()
 
 
 def _runtime_bytes(files: Mapping[str, Path | bytes]) -> dict[str, int]:

@@ -4,7 +4,6 @@
 
 import { OidoError, kindOf, messageOf } from "./core/errors.js";
 import { onArriving } from "./ui/arriving.js";
-import { Bars } from "./ui/bars.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
 import { onDrop, onOpen } from "./ui/dropping.js";
@@ -12,7 +11,6 @@ import { Days } from "./ui/days.js";
 import { byId } from "./ui/elements.js";
 import { Examples } from "./ui/examples.js";
 import { answerPresses } from "./ui/first_screen.js";
-import { Found } from "./ui/found.js";
 import { Jobs } from "./ui/jobs.js";
 import { Keeping } from "./ui/keeping.js";
 import { startInstalling } from "./ui/installing.js";
@@ -21,16 +19,13 @@ import { Linking } from "./ui/linking.js";
 import { ListenButton } from "./ui/listen_button.js";
 import { Live } from "./ui/live.js";
 import { Microphones } from "./ui/microphones.js";
-import { Now } from "./ui/now.js";
 import { clearNotice, explain, lastingNotice, notice, say, settle, showWaiting, tell } from "./ui/notices.js";
 import { startPanels } from "./ui/panels.js";
-import { Picture } from "./ui/picture.js";
 import { Sending } from "./ui/sending.js";
 import { Shelf } from "./ui/shelf.js";
 import { Machine } from "./ui/states.js";
 import { heardValues, showStatus } from "./ui/status.js";
 import { Tabs, entryName } from "./ui/tabs.js";
-import { TeachPanel } from "./ui/teach_panel.js";
 import { isDark, onTheme, switchTheme } from "./ui/theme.js";
 import { Watching } from "./ui/watching.js";
 
@@ -40,38 +35,30 @@ import { Watching } from "./ui/watching.js";
 /** @import { Offer } from "./ui/sending.js" */
 /** @import { Entry } from "./ui/shelf.js" */
 /** @import { Session } from "./ui/session.js" */
+/** @import { SessionView } from "./ui/session_view.js" */
+/** @import { TeachPanel } from "./ui/teach_panel.js" */
 
 const REFRESH_MS = 250; // of a long recording, while it is heard
 
 /** Files that the server got. @type {WeakSet<File>} */
 const sent = new WeakSet();
 let lastRefresh = 0;
-/** What is in the parts of the page that show one session. @type {Session | null} */
-let drawn = null;
+/** What shows a session: made before there is one. @type {SessionView | null} */
+let view = null;
+/** Made when somebody teaches. @type {TeachPanel | null} */
+let teach = null;
 
 const machine = new Machine(render);
 const shelf = new Shelf(render);
-const now = new Now(new Bars(byId("bars"), 5));
-const found = new Found({ onPlay: (event) => picture.play(event.startTime, event.endTime), onChange: eventsChanged });
-const picture = new Picture({
-  onPlaying: (isPlaying) => {
-    live.pause(isPlaying);
-    renderStatus();
-  },
-  onTime: (seconds) => {
-    found.mark(seconds);
-    if (drawn !== null && (drawn.isOver || picture.isPlaying)) now.at(drawn, seconds);
-  },
-});
-const days = new Days({ entries: () => shelf.entries, makeEvents: (session) => found.makeEvents(session) });
+const days = new Days({ entries: () => shelf.entries, makeEvents: (session) => view?.makeEvents(session) });
 const sending = new Sending();
 const listenButton = new ListenButton(() => (machine.isLive ? live.stop() : listen()));
 const examples = new Examples({ onOpen: (file, isPressed) => open([file], isPressed), onTrouble: (error, name) => fail(error, name) });
 const linking = new Linking({
-  shown: () => ({ entry: shelf.shown, seconds: picture.place }),
+  shown: () => ({ entry: shelf.shown, seconds: view?.place ?? 0 }),
   show: (entry, seconds) => {
     shelf.show(entry);
-    picture.look(seconds);
+    view?.look(seconds);
   },
   open: (name) => examples.openNamed(name),
 });
@@ -110,11 +97,9 @@ const jobs = new Jobs(machine, choices.engines, {
   wait: showWaiting,
   begun: (entry, job) => shelf.add(entry, { isShown: job.isFirst }),
   changed: ({ session }) => {
-    if (session !== drawn || performance.now() - lastRefresh < REFRESH_MS) return;
+    if (session !== view?.session || performance.now() - lastRefresh < REFRESH_MS) return;
     lastRefresh = performance.now();
-    found.refresh();
-    picture.redraw();
-    if (!picture.isPlaying) now.whole(session);
+    view.refresh();
     renderStatus();
   },
   done: fileHeard,
@@ -141,18 +126,36 @@ const live = new Live(machine, choices.engines, {
 });
 const keeping = new Keeping(() => shelf.entries.filter(({ session }) => session.isOver));
 const watching = new Watching();
-const teach = new TeachPanel(machine, {
-  base: async () => {
-    const model = choices.teachable;
-    if (model === null) throw new OidoError("ModelFetchError", "there is no model to teach");
-    return { name: model.name, key: model.url ?? model.name, bytes: await choices.engines.bytesOf(model) };
-  },
-  labels: () => choices.teachable?.labels ?? [],
-  use: (file) => choices.useOwn(file),
-  forget: (name) => choices.forgetOwn(name),
-  failed: (error) => fail(error),
-});
 const microphones = new Microphones((deviceId) => live.useMicrophone(deviceId));
+
+/** What shows what is heard, if it is not there yet. */
+async function loadView() {
+  const { SessionView } = await import("./ui/session_view.js");
+  view ??= new SessionView({
+    onPlaying: (isPlaying) => {
+      live.pause(isPlaying);
+      renderStatus();
+    },
+    onEvents: () => days.again(),
+  });
+}
+
+async function openTeaching() {
+  const { TeachPanel } = await import("./ui/teach_panel.js");
+  teach ??= new TeachPanel(machine, {
+    base: async () => {
+      const model = choices.teachable;
+      if (model === null) throw new OidoError("ModelFetchError", "there is no model to teach");
+      return { name: model.name, key: model.url ?? model.name, bytes: await choices.engines.bytesOf(model) };
+    },
+    labels: () => choices.teachable?.labels ?? [],
+    use: (file) => choices.useOwn(file),
+    forget: (name) => choices.forgetOwn(name),
+    failed: (error) => fail(error),
+  });
+  render();
+  teach.open();
+}
 
 async function begin() {
   await choices.load();
@@ -165,15 +168,22 @@ async function restore() {
   await choices.loaded;
   const { shown } = shelf;
   const entries = await keeping.restored((name) => choices.named(name));
+  if (entries.length) await loadView();
   for (const entry of entries) shelf.add(entry, { isShown: shown === null && shelf.shown?.session.isOver !== false });
   linking.start(() => shelf.entries);
   onArriving((files) => open(files, false)); // nothing in another program says that it is sent
 }
 
-/** Whether there is a model to hear by; if not, the page says why. */
+/** Whether there is a model to hear by, and what shows what is heard; if not, the page says why. */
 async function isReady() {
   await choices.loaded;
   if (!choices.isReady) await begin();
+  try {
+    await loadView();
+  } catch (error) {
+    fail(error);
+    return false;
+  }
   return choices.isReady;
 }
 
@@ -300,14 +310,10 @@ async function open(given, maySend = choices.isSending) {
 function fileHeard(entry, problem) {
   const { session } = entry;
   keeping.keep(entry);
-  if (session === drawn) {
-    found.show(session);
-    picture.redraw();
-    if (!picture.isPlaying) now.whole(session);
-  }
+  if (session === view?.session) view.finish();
   render();
   linking.heard(entry);
-  if (session === drawn) say(`${t("heardOnly", heardValues(entry))}. ${found.countText}`);
+  if (session === view?.session) say(`${t("heardOnly", heardValues(entry))}. ${view.countText}`);
   if (session.damage) notice("onlyBeginning", { file: session.name });
   else if (session.isCut && problem) tell(problem, session.name);
   else if (problem) notice("noPicture", { file: session.name });
@@ -339,9 +345,9 @@ function liveEnded(entry) {
   watching.ended(session);
   clearNotice("serverGone", "serverFull", "behind");
   settle("microphone");
-  if (session === drawn) draw(session);
+  if (session === view?.session) view.show(session);
   render();
-  if (session === drawn && !live.entry) say(`${t("stopped")} ${found.countText}`);
+  if (session === view?.session && !live.entry) say(`${t("stopped")} ${view.countText}`);
 }
 
 /**
@@ -351,10 +357,7 @@ function liveEnded(entry) {
 function heardWindow(heard, window) {
   watching.window(heard, window);
   if (live.entry) keeping.keepLive(live.entry);
-  if (heard !== drawn || document.hidden) return;
-  for (const event of heard.ongoing) found.announce(event);
-  if (!picture.isPlaying) now.follow(heard, window.index);
-  found.refresh();
+  if (heard === view?.session && !document.hidden) view.window(window);
 }
 
 /**
@@ -362,8 +365,8 @@ function heardWindow(heard, window) {
  * @param {number} level
  */
 function heardSamples(heard, level) {
-  if (!listenButton.follow(level) || heard !== drawn) return;
-  picture.moved();
+  if (!listenButton.follow(level) || heard !== view?.session) return;
+  view.moved();
   renderStatus();
 }
 
@@ -384,27 +387,11 @@ function streamState({ waiting = null, failure = null, behindSeconds }) {
 
 // --- What is shown
 
-/** @param {Session | null} session */
-function draw(session) {
-  if (drawn === null && session !== null) scrollTo(0, 0); // whoever was at the settings sees what comes
-  drawn = session;
-  picture.show(session);
-  found.show(session);
-  if (session === null) now.clear();
-  else if (session.isLive && !session.isOver) now.start();
-  else now.whole(session);
-}
-
-function eventsChanged() {
-  picture.redraw();
-  days.again();
-  if (drawn?.isOver && !picture.isPlaying) now.whole(drawn);
-}
-
 /** The page as the states, the shelf and the choices say. */
 function render() {
   const { shown } = shelf;
-  if ((shown?.session ?? null) !== drawn) draw(shown?.session ?? null);
+  const session = shown?.session ?? null;
+  if (view !== null && session !== view.session) view.show(session);
   const { body } = document;
   body.dataset.state = machine.look(shown !== null);
   body.toggleAttribute("data-shown", shown !== null);
@@ -423,7 +410,8 @@ function render() {
   byId("theme").setAttribute("aria-label", t(isDark() ? "themeLight" : "themeDark"));
   byId("theme").title = t(isDark() ? "themeLight" : "themeDark");
   watching.offer(choices.labels);
-  teach.offer({ isPossible: choices.teachable !== null, session: shown?.session ?? null });
+  byId("teach").hidden = choices.teachable === null;
+  teach?.offer(session);
   days.refresh();
   const work = current();
   sending.show({
@@ -438,7 +426,7 @@ function render() {
 
 function renderStatus() {
   const { shown } = shelf;
-  if (shown !== null) showStatus(shown, live.entry === shown && picture.isPlaying);
+  if (shown !== null) showStatus(shown, live.entry === shown && view?.isPlaying === true);
 }
 
 // --- What is pressed
@@ -453,6 +441,7 @@ byId("busy-cancel").addEventListener("click", () => {
 });
 byId("language").addEventListener("click", () => setLanguage(currentLanguage() === "en" ? "es" : "en"));
 byId("theme").addEventListener("click", switchTheme);
+byId("teach-open").addEventListener("click", () => openTeaching().catch(fail));
 onDrop((files) => open(files), (files) => open(files, false)); // nothing at the keyboard says that a paste is sent
 addEventListener("beforeunload", (event) => {
   // A recording is still in its file; what the microphone heard is nowhere else.
@@ -464,18 +453,14 @@ addEventListener("beforeunload", (event) => {
 onLanguage(() => {
   translatePage();
   render();
-  if (drawn === null) return;
-  found.refresh();
-  picture.redraw();
-  now.again(drawn);
+  view?.again();
 });
 onTheme(() => {
-  picture.repaint();
+  view?.repaint();
   render();
 });
 
 startPanels();
-document.fonts.ready.then(() => picture.repaint()); // canvases do not wait for their letters
 render();
 begin();
 restore();

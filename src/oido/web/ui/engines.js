@@ -6,7 +6,6 @@
  */
 
 import { OidoError } from "../core/errors.js";
-import { openServer } from "../engines/server.js";
 import { recallToken } from "./memory.js";
 
 /** @import { openDevice } from "../core/device_engine.js" */
@@ -39,6 +38,7 @@ export class Engines {
    */
   async lease({ where, model }, onProgress = () => {}) {
     if (where === "server" && !model.file) {
+      const { openServer } = await import("../engines/server.js");
       return { engine: await openServer({ model, base: BASE, token: recallToken() }), release: () => {} };
     }
     const known = this.#open.find((each) => isSameModel(each.model, model));

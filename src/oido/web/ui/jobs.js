@@ -3,10 +3,10 @@
 /* Recordings that are heard one after the other, each beside whatever was heard before it. */
 
 import { kindOf, throwIfAborted } from "../core/errors.js";
-import { hearFile } from "./recording.js";
 
 /** @import { Choice, Waiting } from "../types.js" */
 /** @import { Engines } from "./engines.js" */
+/** @import { hearFile } from "./recording.js" */
 /** @import { Entry } from "./shelf.js" */
 /** @import { Machine } from "./states.js" */
 
@@ -97,9 +97,10 @@ export class Jobs {
     try {
       const lease = await this.#engines.lease(job, this.#on.progress);
       release = lease.release;
+      const { hearFile } = await import("./recording.js");
       throwIfAborted(signal);
       this.#machine.send("recording", "loaded");
-      const { entry, problem } = await this.#hear(job, lease.engine, signal);
+      const { entry, problem } = await this.#hear(job, hearFile, lease.engine, signal);
       const isMine = !signal.aborted;
       if (isMine) this.#end();
       this.#on.done(entry, isMine ? problem : null);
@@ -116,16 +117,17 @@ export class Jobs {
 
   /**
    * @param {Job} job
+   * @param {typeof hearFile} hear
    * @param {import("../types.js").Engine} engine
    * @param {AbortSignal} signal
    */
-  async #hear(job, engine, signal) {
+  async #hear(job, hear, engine, signal) {
     const { file, where, model } = job;
     let started = performance.now();
     /** @type {Entry | null} */
     let entry = null;
     const measured = () => (performance.now() - started) / 1000;
-    const { session, problem } = await hearFile(file, {
+    const { session, problem } = await hear(file, {
       engine,
       signal,
       on: {

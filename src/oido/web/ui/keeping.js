@@ -7,7 +7,6 @@
 
 import { byId } from "./elements.js";
 import { recall, remember } from "./memory.js";
-import { entryOf, recordOf } from "./session_record.js";
 import { deleteRecord, deleteRecords, storeRecord, storedRecords } from "./session_store.js";
 
 /** @import { Model } from "../types.js" */
@@ -51,7 +50,10 @@ export class Keeping {
     /** @type {Entry[]} */
     const entries = [];
     try {
-      for (const record of await storedRecords()) {
+      const records = await storedRecords();
+      if (records.length === 0) return [];
+      const { entryOf } = await import("./session_record.js");
+      for (const record of records) {
         this.#kept.set(record.id, record.bytes);
         entries.push(entryOf(record, modelNamed));
       }
@@ -68,6 +70,7 @@ export class Keeping {
   keep(entry) {
     if (!box.checked) return;
     this.#run(async () => {
+      const { recordOf } = await import("./session_record.js");
       const record = recordOf(entry);
       await storeRecord(record);
       this.#kept.set(record.id, record.bytes);

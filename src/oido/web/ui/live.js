@@ -3,10 +3,10 @@
 /* The microphone of the page: opened, heard by another model without a pause, and stopped. */
 
 import { kindOf } from "../core/errors.js";
-import { Listening } from "./microphone.js";
 
 /** @import { Choice, StreamState, WindowScores } from "../types.js" */
 /** @import { Engines, Lease } from "./engines.js" */
+/** @import { Listening } from "./microphone.js" */
 /** @import { Session } from "./session.js" */
 /** @import { Entry } from "./shelf.js" */
 /** @import { Machine } from "./states.js" */
@@ -74,8 +74,9 @@ export class Live {
     let next = null;
     try {
       lease = await this.#engines.lease(choice, this.#on.progress);
+      const { Listening } = await import("./microphone.js");
       if (!signal.aborted) {
-        next = this.#listening(lease);
+        next = new Listening(this.#optionsOf(lease));
         await next.start();
       }
       if (signal.aborted) {
@@ -144,9 +145,9 @@ export class Live {
   }
 
   /** @param {Lease} lease */
-  #listening({ engine }) {
+  #optionsOf({ engine }) {
     const { window, samples, state, silent, lost } = this.#on;
-    return new Listening({
+    return {
       engine,
       name: "microphone",
       deviceId: this.#deviceId,
@@ -155,7 +156,7 @@ export class Live {
       onState: state,
       onSilent: silent,
       onEnded: () => this.stop().then(lost),
-    });
+    };
   }
 
   /**

@@ -5,6 +5,7 @@
 import { byId } from "./elements.js";
 import { onLanguage, t } from "./language.js";
 
+const panel = byId("settings-panel", HTMLDetailsElement);
 const field = byId("microphone-field");
 const select = byId("microphone", HTMLSelectElement);
 
@@ -20,7 +21,10 @@ export class Microphones {
     select.addEventListener("change", () => onChoose(select.value));
     navigator.mediaDevices?.addEventListener("devicechange", () => this.refresh());
     onLanguage(() => this.#render());
-    this.refresh();
+    // Browsers are asked when somebody looks: it takes them a while.
+    panel.addEventListener("toggle", () => panel.open && this.refresh());
+    if (panel.open) this.refresh();
+    else this.#render();
   }
 
   /** Asks anew which there are. */

@@ -66,7 +66,6 @@ export class TeachPanel {
       byId("teach-problem").hidden = true; // what is said of a name comes with a press, under which nothing moves
       this.render();
     });
-    opener.addEventListener("click", () => this.#open());
     byId("teach-close").addEventListener("click", () => this.#close());
     byId("teach-arm").addEventListener("click", () => this.#arm());
     byId("teach-event-add").addEventListener("click", () => this.#addEvent());
@@ -79,11 +78,10 @@ export class TeachPanel {
   }
 
   /**
-   * Whether sounds can be taught here, and what is shown, whose events can be examples.
-   * @param {{isPossible: boolean, session: Session | null}} now
+   * What is shown: its events can be examples.
+   * @param {Session | null} session
    */
-  offer({ isPossible, session }) {
-    byId("teach").hidden = !isPossible;
+  offer(session) {
     this.#session = session;
     this.#offerEvents();
     this.render();
@@ -166,7 +164,7 @@ export class TeachPanel {
     return known.some(isSame) ? "teachNameKnown" : null;
   }
 
-  #open() {
+  open() {
     if (!this.#machine.can("teaching", "teach")) return;
     this.#teaching.open();
     this.#offerEvents();

@@ -3,7 +3,6 @@
 /* "Tell me when": sounds that are watched for while the microphone is heard, and the clips of when they were. */
 
 import { allowNotifications, alertBy, possibleWays } from "./alerts.js";
-import { clipOf } from "./clips.js";
 import { byId } from "./elements.js";
 import { saveFile } from "./exports.js";
 import { clock, currentLanguage, nameOf, onLanguage, scoreText, t } from "./language.js";
@@ -24,6 +23,8 @@ const AFTER_SECONDS = 3;
 
 const input = byId("watch-name", HTMLInputElement);
 const options = byId("watch-labels", HTMLDataListElement);
+/** Where names of the labels are typed. @type {HTMLInputElement[]} */
+const fields = [...document.querySelectorAll("input")].filter(({ list }) => list === options);
 const list = byId("watches");
 const log = byId("watch-log");
 const from = byId("quiet-from", HTMLInputElement);
@@ -38,6 +39,7 @@ export class Watching {
   #watches = readWatches();
   /** @type {string[]} */
   #labels = [];
+  #areOffered = false;
   /** @type {Session | null} */
   #session = null;
   /** What was heard, whose clip is complete only a little later. @type {{session: Session, name: string, time: number, item: HTMLElement}[]} */
@@ -48,6 +50,7 @@ export class Watching {
       event.preventDefault();
       this.#add(input.value.trim());
     });
+    for (const field of fields) field.addEventListener("focus", () => this.#offerLabels());
     byId("flash").addEventListener("click", () => (byId("flash").hidden = true));
     for (const name of ["from", "to"]) {
       const field = name === "from" ? from : to;
@@ -117,10 +120,14 @@ export class Watching {
    * @param {Session} session
    * @param {boolean} [isOver]
    */
-  #keepClips(session, isOver = false) {
+  async #keepClips(session, isOver = false) {
     const isComplete = (/** @type {{session: Session, time: number}} */ each) =>
       each.session !== session || isOver || session.duration >= each.time + AFTER_SECONDS;
-    for (const { session: heard, name, time, item } of this.#due.filter(isComplete)) {
+    const complete = this.#due.filter(isComplete);
+    if (complete.length === 0) return;
+    this.#due = this.#due.filter((each) => !isComplete(each));
+    const { clipOf } = await import("./clips.js");
+    for (const { session: heard, name, time, item } of complete) {
       const clip = clipOf(heard, time - BEFORE_SECONDS, time + AFTER_SECONDS, name);
       if (clip === null) continue;
       const button = document.createElement("button");
@@ -131,7 +138,6 @@ export class Watching {
       button.addEventListener("click", () => saveFile(clip));
       item.append(" ", button);
     }
-    this.#due = this.#due.filter((each) => !isComplete(each));
   }
 
   /** @param {string} name */
@@ -153,9 +159,17 @@ export class Watching {
     this.#render();
   }
 
-  #render() {
+  /** Hundreds of names, once somebody is about to type one. */
+  #offerLabels() {
+    if (this.#areOffered) return;
+    this.#areOffered = true;
     const names = this.#labels.map((label) => nameOf(label));
     options.replaceChildren(...names.map((name) => Object.assign(document.createElement("option"), { value: name })));
+  }
+
+  #render() {
+    this.#areOffered = false;
+    if (fields.some((field) => field === document.activeElement)) this.#offerLabels();
     list.replaceChildren(...this.#watches.map((watch) => this.#row(watch)));
     list.hidden = this.#watches.length === 0;
     byId("watch-options").hidden = list.hidden;
