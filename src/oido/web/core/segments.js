@@ -63,7 +63,7 @@ export class Segments {
   #next() {
     const [first, n] = [this.#first, this.#most];
     const waveform = this.#held.slice(0, this.#length);
-    this.#held = this.#held.slice(n * this.#windowing.hopSamples);
+    this.#held = this.#held.subarray(n * this.#windowing.hopSamples);
     this.#first += n;
     return { waveform, first, n };
   }
