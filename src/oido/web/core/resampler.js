@@ -111,6 +111,30 @@ export class Resampler {
   }
 
   /**
+   * Where the input samples begin that output samples from `start` on are made of, and how many those are.
+   * @param {number} start
+   * @param {number} n
+   */
+  needed(start, n) {
+    if (this.#ratio === 1) return [start, n];
+    const around = (/** @type {number} */ next) => Math.floor((next * this.#fromHz) / this.#toHz);
+    return [around(start) - this.#reach + 1, around(start + n - 1) - around(start) + 2 * this.#reach];
+  }
+
+  /**
+   * n output samples from `start` on, of the input samples that are `needed` for them: those that `push` gives there.
+   * @param {number} start
+   * @param {number} n
+   * @param {Float32Array<ArrayBuffer>} samples
+   */
+  between(start, n, samples) {
+    if (this.#ratio === 1) return samples;
+    const out = new Float32Array(n);
+    this.#write(out, start, samples, this.needed(start, n)[0]);
+    return out;
+  }
+
+  /**
    * The weights of the samples around an output sample that lies remainder / toHz behind one of them.
    * @param {number} remainder
    */

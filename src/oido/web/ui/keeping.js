@@ -68,7 +68,7 @@ export class Keeping {
   keep(entry) {
     if (!box.checked) return;
     this.#run(async () => {
-      const record = recordOf(entry);
+      const record = await recordOf(entry);
       await storeRecord(record);
       this.#kept.set(record.id, record.bytes);
       await this.#bound();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { wavFile } from "../core/wav.js";
+import { allPieces } from "./recent.js";
 
 /** @import { Sound } from "../types.js" */
 /** @import { Session } from "./session.js" */
@@ -55,7 +56,7 @@ export class Player {
   async play(from, until = Infinity) {
     const session = this.#session;
     if (!session?.audio) return;
-    this.#prepare(session.audio, session.file);
+    await this.#prepare(session.audio, session.file);
     this.#until = until;
     try {
       await this.#start(from);
@@ -65,7 +66,7 @@ export class Player {
       // The browser can decode it, but not play it: then its samples.
       session.file = null;
       this.#drop();
-      this.#prepare(session.audio, null);
+      await this.#prepare(session.audio, null);
       await this.#start(from);
     }
   }
@@ -85,12 +86,15 @@ export class Player {
    * @param {Sound} audio
    * @param {File | null} file
    */
-  #prepare(audio, file) {
+  async #prepare(audio, file) {
     if (this.#address !== null && this.#upTo === audio.nSamples) return;
+    const { first, nSamples, sampleRateHz } = audio;
+    const sound = file ?? wavFile(await allPieces(audio), sampleRateHz, "sound.wav");
+    if (this.#session?.audio !== audio) return; // another one was loaded meanwhile
     this.#drop();
-    this.#offset = file ? 0 : audio.first / audio.sampleRateHz;
-    this.#upTo = audio.nSamples;
-    this.#address = URL.createObjectURL(file ?? wavFile(audio.pieces(), audio.sampleRateHz, "sound.wav"));
+    this.#offset = file ? 0 : first / sampleRateHz;
+    this.#upTo = nSamples;
+    this.#address = URL.createObjectURL(sound);
     this.#element.src = this.#address;
   }
 

@@ -120,17 +120,7 @@ export class Watching {
   #keepClips(session, isOver = false) {
     const isComplete = (/** @type {{session: Session, time: number}} */ each) =>
       each.session !== session || isOver || session.duration >= each.time + AFTER_SECONDS;
-    for (const { session: heard, name, time, item } of this.#due.filter(isComplete)) {
-      const clip = clipOf(heard, time - BEFORE_SECONDS, time + AFTER_SECONDS, name);
-      if (clip === null) continue;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "quiet";
-      button.textContent = t("watchSave");
-      button.setAttribute("aria-label", `${t("watchSave")}: ${name}, ${clock(time)}`);
-      button.addEventListener("click", () => saveFile(clip));
-      item.append(" ", button);
-    }
+    for (const each of this.#due.filter(isComplete)) offerClip(each);
     this.#due = this.#due.filter((each) => !isComplete(each));
   }
 
@@ -201,6 +191,22 @@ export class Watching {
       });
     }
   }
+}
+
+/**
+ * Offers a moment's sound beside what is said of it.
+ * @param {{session: Session, name: string, time: number, item: HTMLElement}} moment
+ */
+async function offerClip({ session, name, time, item }) {
+  const clip = await clipOf(session, time - BEFORE_SECONDS, time + AFTER_SECONDS, name);
+  if (clip === null) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = t("watchSave");
+  button.setAttribute("aria-label", `${t("watchSave")}: ${name}, ${clock(time)}`);
+  button.addEventListener("click", () => saveFile(clip));
+  item.append(" ", button);
 }
 
 /** @param {keyof Ways} way */
