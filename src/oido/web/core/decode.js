@@ -121,6 +121,7 @@ async function* resampled(pieces, fromHz, toHz, name) {
   const resampler = new Resampler(fromHz, toHz);
   for await (const piece of pieces) {
     const samples = resampler.push(piece);
+    if (samples !== piece) piece.buffer.transfer?.(0); // it is freed now, not when the browser looks for memory
     check(samples, name, toHz, 0);
     if (samples.length) yield samples;
   }

@@ -86,7 +86,9 @@ function slicesOf(bytes, start, size, format) {
   const slice = async (/** @type {number} */ first, /** @type {number} */ n) => {
     const count = Math.min(n, frames - first) * frameBytes;
     const view = await bytes(start + first * frameBytes, count);
-    return samplesOf(view, 0, view.byteLength, format)?.mono() ?? new Float32Array(0);
+    const samples = samplesOf(view, 0, view.byteLength, format)?.mono() ?? new Float32Array(0);
+    view.buffer.transfer?.(0); // it is freed now, not when the browser looks for memory
+    return samples;
   };
   return { sampleRateHz, frames, slice };
 }
