@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 import oido
-from tests.web.browsing import STREET, Pages, rows_of
+from tests.web.browsing import STREET, Pages, notice_of, rows_of
 
 MINUTES = 6
 
@@ -168,6 +168,176 @@ def test_slices_are_the_whole(
     if rate_hz == 16_000:
         assert (found["largest"], found["whole"]) == (0, found["length"])
     assert found["likeness"] > 0.99
+
+
+_AGAIN = """async ({content, rate, places}) => {
+  const {openSliced} = await import("./core/decode.js");
+  const file = new File([await (await fetch(content)).arrayBuffer()], "long.wav");
+  const {slices, read} = await openSliced(file, rate);
+  const pieces = [];
+  for await (const piece of slices()) pieces.push(piece);
+  const all = new Float32Array(await new Blob(pieces).arrayBuffer());
+  const wrong = [];
+  for (const [start, n] of places) {
+    const samples = await read(start, n);
+    const isWrong = samples.some((sample, index) => sample !== all[start + index]);
+    if (samples.length !== n || isWrong) wrong.push([start, n]);
+  }
+  return {length: all.length, wrong};
+}"""
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(8_000, 1), (16_000, 1), (44_100, 2)])
+def test_any_place_of_a_long_wav_is_read_again(
+    pages: Pages, tmp_path: Path, rate_hz: int, channels: int
+) -> None:
+    rng = np.random.default_rng(3)
+    shape = (301 * rate_hz + 7, channels)
+    samples = rng.integers(-9000, 9000, shape, dtype=np.int16)
+    path = _write(tmp_path / "a.wav", samples, rate_hz)
+    page = pages.open("server")
+    page.route("**/long-file", lambda route: route.fulfill(path=path))
+    end = -(-(301 * rate_hz + 7) * 16_000 // rate_hz)
+    starts = [0, 1, 511, 159_999, *rng.integers(0, end - 512, 40).tolist()]
+    places = [*([start, 512] for start in starts), [end - 1000, 1000], [7, 1], [30_000, 40_000]]
+
+    found = page.evaluate(_AGAIN, {"content": "long-file", "rate": 16_000, "places": places})
+
+    assert found == {"length": end, "wrong": []}
+
+
+_HEAR = """async (minutes) => {
+  const {hearFile} = await import("./ui/recording.js");
+  const {wavFile} = await import("./core/wav.js");
+  const rate = 16000;
+  const second = (n) =>
+    Int16Array.from({length: rate}, (_, i) => ((n * 7919 + i * (n % 50)) % 20000) - 10000);
+  const parts = [];
+  for (let n = 0; n < 60 * minutes; n++) parts.push(new Blob([second(n)]));
+  const header = wavFile([], rate, "").slice(0, 44);
+  const sizes = new DataView(await header.arrayBuffer());
+  sizes.setUint32(40, 0xffffffff, true);
+  const file = new File([sizes, ...parts], "long.wav");
+  const info = {name: "m", labels: ["a"], sampleRateHz: rate, windowSamples: 15600,
+                hopSamples: 7680, calibrated: false, thresholds: null, columns: 0,
+                imageSamples: 15600, kinship: null, leastSimilarity: null};
+  const hear = async (samples, {onWindow}) => {
+    let n = 0;
+    for await (const piece of samples) n += piece.length;
+    for (let index = 0; index * 7680 < n; index++) {
+      onWindow({index, scores: new Float32Array(1), probabilities: null});
+    }
+    return [];
+  };
+  const nothing = () => {};
+  const on = {begun: nothing, changed: nothing, stage: nothing, progress: nothing, wait: nothing};
+  const engine = {info, calibrator: null, hear};
+  const {signal} = new AbortController();
+  window.session = (await hearFile(file, {engine, signal, on})).session;
+  const {audio} = window.session;
+  let wrong = 0;
+  for (const n of [0, 33, 60 * minutes - 2]) {
+    const samples = await audio.read(n * rate, rate);
+    const expected = second(n);
+    for (let i = 0; i < rate; i++) if (samples[i] !== expected[i] / 32768) wrong++;
+  }
+  return {kind: audio.constructor.name, nSamples: audio.nSamples, wrong,
+          beyond: await audio.read(audio.nSamples - 10, 11)};
+}"""
+
+_DRAWN = """async () => {
+  const {Spectrogram} = await import("./ui/spectrogram.js");
+  const {WholeAudio} = await import("./ui/recent.js");
+  const {audio} = window.session;
+  const whole = new WholeAudio(16000);
+  for await (const piece of audio.pieces()) {
+    whole.push(Float32Array.from(piece, (sample) => sample / 32768));
+  }
+  const picture = async (sound, start, seconds) => {
+    const canvas = Object.assign(document.createElement("canvas"), {width: 300, height: 96});
+    const view = {x: 0, y: 0, width: 300, height: 96, start, seconds, audio: sound};
+    const spectrogram = new Spectrogram(16000);
+    while (!(await spectrogram.prepare(view, 5))) ;
+    const context = canvas.getContext("2d");
+    spectrogram.draw(context, view);
+    return [...context.getImageData(0, 0, 300, 96).data].join();
+  };
+  const views = [[0, audio.nSamples / 16000], [700, 30], [audio.nSamples / 16000 - 3, 3]];
+  const same = [];
+  const kinds = new Set();
+  for (const view of views) {
+    const one = await picture(audio, ...view);
+    same.push(one === (await picture(whole, ...view)));
+    kinds.add(one);
+  }
+  return {same, nSamples: whole.nSamples, nPictures: kinds.size};
+}"""
+
+
+def test_of_more_than_half_an_hour_no_sound_is_kept(pages: Pages) -> None:
+    page = pages.open("server")
+    devtools = page.context.new_cdp_session(page)
+
+    def kept_bytes() -> float:
+        devtools.send("HeapProfiler.collectGarbage")
+        return float(devtools.send("Runtime.getHeapUsage")["backingStorageSize"])
+
+    before = kept_bytes()
+    heard = page.evaluate(_HEAR, 31)
+    assert heard == {
+        "kind": "FileAudio", "nSamples": 31 * 60 * 16_000, "wrong": 0, "beyond": None
+    }  # fmt: skip
+    assert kept_bytes() - before < 6e6  # 60 MB of samples, were they kept
+    assert page.evaluate(_DRAWN) == {
+        "same": [True] * 3, "nSamples": 31 * 60 * 16_000, "nPictures": 3
+    }  # fmt: skip
+
+    heard = page.evaluate(_HEAR, 10)
+    assert (heard["kind"], heard["wrong"]) == ("WholeAudio", 0)
+    assert kept_bytes() - before > 10 * 60 * 32_000  # this measure sees what is kept
+
+
+_QUICKLY = """async () => {
+  const {NetworkClient} = await import("./core/network_client.js");
+  const hear = NetworkClient.prototype.hear;
+  let first = null;
+  NetworkClient.prototype.hear = async function (waveform) {
+    first ??= await hear.call(this, waveform);
+    return first.map((output) => output.slice());
+  };
+}"""
+
+
+def test_a_file_that_cannot_be_read_any_more_is_one_sentence(
+    pages: Pages, on_device: None, tmp_path: Path
+) -> None:
+    samples, rate_hz = soundfile.read(STREET, dtype="int16")
+    path = _write(tmp_path / "half.wav", np.tile(samples, 62), rate_hz, subtype="PCM_U8")
+    page = pages.open("device")
+    page.evaluate(_QUICKLY)
+    page.set_input_files("#file", path)
+    page.wait_for_selector("body[data-state=done]", timeout=120_000)
+    assert not page.is_visible("#notice")
+
+    page.click("#review-start")
+    with page.expect_download() as downloading:
+        page.click("#review-clip")
+    clip, clip_hz = soundfile.read(downloading.value.path(), dtype="float64")
+    start = round(float(downloading.value.suggested_filename.split("-")[-1][:-5]) * rate_hz)
+    original = soundfile.read(path, dtype="float64", start=start, frames=len(clip))[0]
+    assert clip_hz == rate_hz
+    assert np.abs(clip - original).max() < 1 / 32768
+
+    path.write_bytes(path.read_bytes()[:-1000])
+    for button in ("#review-clip", "#review-card", "#save-zip", "#zoom-in"):
+        page.click(button)
+        assert notice_of(page) == (
+            "half.wav cannot be read any more: it was moved, changed or deleted. Open it again."
+        )
+        page.click("#notice-close")
+    page.click("#language")
+    page.click("#review-clip")
+    assert notice_of(page).startswith("Ya no se puede leer half.wav")
 
 
 def test_a_short_one_is_decoded_whole(pages: Pages) -> None:

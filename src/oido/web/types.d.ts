@@ -141,9 +141,10 @@ export interface Sound {
   readonly sampleRateHz: number;
   readonly first: number;
   readonly nSamples: number;
-  /** Copies samples start, start + 1, … into out; false where any of them is not here. */
-  read(start: number, out: Float32Array): boolean;
-  pieces(): (Float32Array | Int16Array<ArrayBuffer>)[];
+  /** The n samples from start on; null where any of them is not here. Throws where its file cannot be read any more. */
+  read(start: number, n: number): Promise<Float32Array<ArrayBuffer> | null>;
+  /** All of them, in order. */
+  pieces(): AsyncIterable<Int16Array<ArrayBuffer>>;
 }
 
 /** A model of the server or of the exported page: describe_model in oido.server.device_model. */

@@ -1,6 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { OidoError, messageOf } from "./errors.js";
+
 const CHUNK_BYTES = 1 << 20;
+
+/**
+ * A part of a file. Throws an OidoError where it cannot be read, or not any more: it was moved, changed or deleted.
+ * @param {Blob & {name?: string}} file
+ * @param {number} [start]
+ * @param {number} [end]
+ */
+export async function readBytes(file, start = 0, end = file.size) {
+  try {
+    return await file.slice(start, end).arrayBuffer();
+  } catch (error) {
+    throw new OidoError("AudioNotFoundError", `${file.name ?? "the file"}: cannot be read (${messageOf(error)})`, {
+      cause: error,
+    });
+  }
+}
 
 /** The bytes of a file from some place on, of which a few are in memory at a time. */
 export class ByteWindow {
@@ -35,7 +53,7 @@ export class ByteWindow {
   /** Reads on, some more than is here. */
   async grow() {
     const end = this.#start + this.#bytes.length;
-    const more = new Uint8Array(await this.#file.slice(end, end + CHUNK_BYTES).arrayBuffer());
+    const more = new Uint8Array(await readBytes(this.#file, end, end + CHUNK_BYTES));
     const all = new Uint8Array(this.#bytes.length + more.length);
     all.set(this.#bytes);
     all.set(more, this.#bytes.length);

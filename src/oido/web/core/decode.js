@@ -5,7 +5,8 @@
  * where its format lets us, so that an hour needs no more memory than a minute.
  */
 
-import { OidoError, messageOf } from "./errors.js";
+import { readBytes } from "./byte_window.js";
+import { OidoError } from "./errors.js";
 import { Resampler } from "./resampler.js";
 import { openWav, readWav } from "./wav.js";
 import { openCompressed } from "./webcodecs.js";
@@ -18,7 +19,11 @@ const SLICE_SECONDS = 10;
 
 /**
  * A long recording, before it is decoded. nSamples: at the rate that was asked for, about. slices: each time anew.
- * @typedef {{nSamples: number, slices: () => AsyncGenerator<Float32Array<ArrayBuffer>>}} Sliced
+ * read: n samples from any place on, those that the slices have there, with silence around the recording; null of a
+ * format that is decoded only from its beginning.
+ * @typedef {{nSamples: number, slices: () => AsyncGenerator<Float32Array<ArrayBuffer>>, read: Read | null}} Sliced
+ *
+ * @typedef {(start: number, n: number) => Promise<Float32Array<ArrayBuffer>>} Read
  */
 
 const LOUDEST_RMS = 16; // float samples belong in [-1, 1]; recorders overshoot, but not this much
@@ -28,7 +33,7 @@ const SHORTEST_SECONDS = 0.001;
  * Decodes a File (or a Blob). A WAV or a 16-bit FLAC at the model's rate gives the numbers that Python gets;
  * anything else is decoded and resampled by the browser, which differs from Python by its resampler.
  *
- * Throws an OidoError: UnknownFormatError, EmptyAudioError or InvalidSamplesError.
+ * Throws an OidoError: AudioNotFoundError, UnknownFormatError, EmptyAudioError or InvalidSamplesError.
  *
  * @param {Blob & {name?: string}} file
  * @param {number} sampleRateHz
@@ -36,12 +41,7 @@ const SHORTEST_SECONDS = 0.001;
  */
 export async function decodeFile(file, sampleRateHz) {
   const name = file.name ?? "the file";
-  let buffer;
-  try {
-    buffer = await file.arrayBuffer();
-  } catch (error) {
-    throw new OidoError("AudioNotFoundError", `${name}: cannot be read (${messageOf(error)})`, { cause: error });
-  }
+  const buffer = await readBytes(file);
   const wav = readWav(buffer);
   const samples = wav?.sampleRateHz === sampleRateHz ? wav.mono() : await byBrowser(buffer, name, sampleRateHz);
   check(samples, name, sampleRateHz);
@@ -57,16 +57,20 @@ export async function decodeFile(file, sampleRateHz) {
  */
 export async function openSliced(file, sampleRateHz) {
   if (file.size < LONG_BYTES) return null;
-  let source;
+  let pcm, source;
   try {
-    source = (await pcmOf(file)) ?? (await openCompressed(file));
+    pcm = await pcmOf(file);
+    source = pcm ?? (await openCompressed(file));
   } catch {
     return null; // `decodeFile` says what is wrong
   }
   if (source === null || source.seconds < LONG_SECONDS) return null;
   const { sampleRateHz: fromHz, seconds, pieces } = source;
-  const nSamples = Math.ceil(seconds * sampleRateHz);
-  return { nSamples, slices: () => resampled(pieces(), fromHz, sampleRateHz, file.name ?? "the file") };
+  return {
+    nSamples: Math.ceil(seconds * sampleRateHz),
+    slices: () => resampled(pieces(), fromHz, sampleRateHz, file.name ?? "the file"),
+    read: pcm && reading(pcm.span, fromHz, sampleRateHz),
+  };
 }
 
 /**
@@ -81,7 +85,30 @@ async function pcmOf(file) {
   async function* pieces() {
     for (let first = 0; first < frames; first += n) yield await slice(first, n);
   }
-  return { sampleRateHz, seconds: frames / sampleRateHz, pieces };
+  /** @type {Read} */
+  const span = async (start, length) => {
+    const samples = new Float32Array(length);
+    const first = Math.max(0, start);
+    const end = Math.min(start + length, frames);
+    if (first < end) samples.set(await slice(first, end - first), first - start);
+    return samples;
+  };
+  return { sampleRateHz, seconds: frames / sampleRateHz, pieces, span };
+}
+
+/**
+ * The samples at another rate, from any place on.
+ * @param {Read} span
+ * @param {number} fromHz
+ * @param {number} toHz
+ * @returns {Read}
+ */
+function reading(span, fromHz, toHz) {
+  const resampler = new Resampler(fromHz, toHz);
+  return async (start, n) => {
+    const [first, length] = resampler.needed(start, n);
+    return resampler.between(start, n, await span(first, length));
+  };
 }
 
 /**
@@ -94,6 +121,7 @@ async function* resampled(pieces, fromHz, toHz, name) {
   const resampler = new Resampler(fromHz, toHz);
   for await (const piece of pieces) {
     const samples = resampler.push(piece);
+    if (samples !== piece) piece.buffer.transfer?.(0); // it is freed now, not when the browser looks for memory
     check(samples, name, toHz, 0);
     if (samples.length) yield samples;
   }

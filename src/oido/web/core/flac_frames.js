@@ -5,7 +5,7 @@
  * header of the next one, with a CRC-8 of its own, begins.
  */
 
-import { ByteWindow } from "./byte_window.js";
+import { ByteWindow, readBytes } from "./byte_window.js";
 
 /** @import { Encoded } from "./webcodecs.js" */
 
@@ -18,7 +18,7 @@ const LONGEST_HEADER = 16;
  * @returns {Promise<Encoded | null>}
  */
 export async function flacFrames(file) {
-  const head = new Uint8Array(await file.slice(0, 8 + STREAMINFO_BYTES).arrayBuffer());
+  const head = new Uint8Array(await readBytes(file, 0, 8 + STREAMINFO_BYTES));
   if (head.length < 8 + STREAMINFO_BYTES || String.fromCharCode(...head.subarray(0, 4)) !== "fLaC") return null;
   const view = new DataView(head.buffer, 8);
   const sampleRate = view.getUint32(10) >>> 12;
@@ -43,7 +43,7 @@ export async function flacFrames(file) {
  */
 async function metadataBytes(file) {
   for (let at = 4; at + 4 <= file.size; ) {
-    const view = new DataView(await file.slice(at, at + 4).arrayBuffer());
+    const view = new DataView(await readBytes(file, at, at + 4));
     at += 4 + (view.getUint32(0) & 0xffffff);
     if (view.getUint8(0) & 0x80) return at;
   }

@@ -5,7 +5,7 @@
  * Tags before and between them are passed over.
  */
 
-import { ByteWindow } from "./byte_window.js";
+import { ByteWindow, readBytes } from "./byte_window.js";
 
 /** @import { Encoded } from "./webcodecs.js" */
 
@@ -66,7 +66,7 @@ async function* framesOf(window) {
  * @param {Blob} file
  */
 async function tagBytes(file) {
-  const head = new Uint8Array(await file.slice(0, 10).arrayBuffer());
+  const head = new Uint8Array(await readBytes(file, 0, 10));
   if (String.fromCharCode(...head.subarray(0, 3)) !== "ID3" || head.length < 10) return 0;
   const [a, b, c, d] = head.subarray(6);
   return 10 + ((a & 127) << 21) + ((b & 127) << 14) + ((c & 127) << 7) + (d & 127) + (head[5] & 16 ? 10 : 0);

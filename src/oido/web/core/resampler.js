@@ -14,31 +14,30 @@ const ROLLOFF = 0.92; // pass band, as a share of Nyquist
 export class Resampler {
   #fromHz;
   #toHz;
-  #ratio; // input samples per output sample, and their whole number and the rest of it, in 1 / toHz
-  #wholeStep;
-  #restStep;
+  #ratio; // input samples per output sample
   #cutoff; // as a share of the input's Nyquist
   #reach; // input samples on either side
-  #held; // samples that are still needed, and where the first of them stands
+  #held; // samples that are still needed, how many, and where the first of them stands
+  #nHeld;
   #heldStart;
   #received = 0; // input samples
   #next = 0; // output samples given
-  /** The kernel at each place between input samples that an output sample can have. @type {Map<number, Float64Array>} */
-  #kernels = new Map();
+  /** The kernel at each place between input samples that an output sample can have, in 1 / toHz. @type {Float64Array[]} */
+  #kernels = [];
+  #nKernels = 0;
 
   /**
-   * @param {number} fromHz
-   * @param {number} toHz
+   * @param {number} fromHz a whole number
+   * @param {number} toHz a whole number
    */
   constructor(fromHz, toHz) {
     this.#fromHz = fromHz;
     this.#toHz = toHz;
     this.#ratio = fromHz / toHz;
-    this.#wholeStep = Math.floor(this.#ratio);
-    this.#restStep = fromHz % toHz;
     this.#cutoff = ROLLOFF * Math.min(1, toHz / fromHz);
     this.#reach = Math.ceil(ZERO_CROSSINGS / this.#cutoff);
     this.#held = new Float32Array(this.#reach);
+    this.#nHeld = this.#reach;
     this.#heldStart = -this.#reach;
   }
 
@@ -49,29 +48,59 @@ export class Resampler {
   push(samples) {
     if (this.#ratio === 1) return samples;
     this.#received += samples.length;
-    const length = this.#held.length + samples.length;
-    const held = new Float32Array(length + 1); // a zero behind them, where rounding asks for one more
-    held.set(this.#held);
-    held.set(samples, this.#held.length);
+    const length = this.#hold(samples);
     const end = this.#heldStart + length;
     const ready = Math.max(0, Math.ceil((end - this.#reach) / this.#ratio) - this.#next);
     const out = new Float32Array(ready);
-    // Whole numbers only, and no function that gives others back: they become objects, millions in an hour.
-    let remainder = (this.#next * this.#fromHz) % this.#toHz;
-    let first = Math.floor((this.#next * this.#fromHz) / this.#toHz) - this.#reach + 1 - this.#heldStart;
-    for (let n = 0; n < ready; n++) {
-      writeSum(out, n, held, first, this.#weights(remainder));
-      first += this.#wholeStep;
-      remainder += this.#restStep;
-      if (remainder < this.#toHz) continue;
-      remainder -= this.#toHz;
-      first += 1;
-    }
+    this.#write(out, this.#next, this.#held, this.#heldStart);
     this.#next += ready;
     const needed = Math.max(this.#heldStart, Math.floor(this.#next * this.#ratio) - this.#reach);
-    this.#held = held.slice(needed - this.#heldStart, length);
+    this.#held.copyWithin(0, needed - this.#heldStart, length);
+    this.#nHeld = length - (needed - this.#heldStart);
     this.#heldStart = needed;
     return out;
+  }
+
+  /**
+   * These behind those that are held, in the same memory for each piece. Gives how many they are together.
+   * @param {Float32Array} samples
+   */
+  #hold(samples) {
+    const length = this.#nHeld + samples.length;
+    if (this.#held.length <= length) {
+      const larger = new Float32Array(length + 1);
+      larger.set(this.#held.subarray(0, this.#nHeld));
+      this.#held = larger;
+    }
+    this.#held.set(samples, this.#nHeld);
+    this.#held[length] = 0; // behind them, where rounding asks for one more
+    return length;
+  }
+
+  /**
+   * Fills `out` with output sample `next` and those after it, of input samples of which the first stands at `start`.
+   * @param {Float32Array} out
+   * @param {number} next
+   * @param {Float32Array} samples
+   * @param {number} start
+   */
+  #write(out, next, samples, start) {
+    // Whole numbers in variables of its own, and no function that gives others back: else they become objects,
+    // millions in an hour.
+    const kernels = this.#kernels;
+    const toHz = this.#toHz | 0;
+    const wholeStep = Math.floor(this.#ratio) | 0;
+    const restStep = this.#fromHz % toHz | 0;
+    let remainder = ((next * this.#fromHz) % toHz) | 0;
+    let first = (Math.floor((next * this.#fromHz) / toHz) - this.#reach + 1 - start) | 0;
+    for (let n = 0; n < out.length; n++) {
+      writeSum(out, n, samples, first, kernels[remainder] ?? this.#weights(remainder));
+      first += wholeStep;
+      remainder += restStep;
+      if (remainder < toHz) continue;
+      remainder -= toHz;
+      first += 1;
+    }
   }
 
   /** The samples that are left; behind the end of the sound is silence. */
@@ -82,17 +111,39 @@ export class Resampler {
   }
 
   /**
+   * Where the input samples begin that output samples from `start` on are made of, and how many those are.
+   * @param {number} start
+   * @param {number} n
+   */
+  needed(start, n) {
+    if (this.#ratio === 1) return [start, n];
+    const around = (/** @type {number} */ next) => Math.floor((next * this.#fromHz) / this.#toHz);
+    return [around(start) - this.#reach + 1, around(start + n - 1) - around(start) + 2 * this.#reach];
+  }
+
+  /**
+   * n output samples from `start` on, of the input samples that are `needed` for them: those that `push` gives there.
+   * @param {number} start
+   * @param {number} n
+   * @param {Float32Array<ArrayBuffer>} samples
+   */
+  between(start, n, samples) {
+    if (this.#ratio === 1) return samples;
+    const out = new Float32Array(n);
+    this.#write(out, start, samples, this.needed(start, n)[0]);
+    return out;
+  }
+
+  /**
    * The weights of the samples around an output sample that lies remainder / toHz behind one of them.
    * @param {number} remainder
    */
   #weights(remainder) {
-    const known = this.#kernels.get(remainder);
-    if (known) return known;
     const place = remainder / this.#toHz;
     const weights = Float64Array.from({ length: 2 * this.#reach }, (_, tap) =>
       kernel(place + this.#reach - 1 - tap, this.#cutoff, this.#reach),
     );
-    if (this.#kernels.size < MOST_KERNELS) this.#kernels.set(remainder, weights);
+    if (this.#nKernels++ < MOST_KERNELS) this.#kernels[remainder] = weights;
     return weights;
   }
 }

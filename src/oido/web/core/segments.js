@@ -16,7 +16,9 @@ export class Segments {
   #windowing;
   #most;
   #length;
+  /** What is held, in memory that is used again, and how many samples it is. */
   #held = new Float32Array(0);
+  #nHeld = 0;
   #first = 0;
 
   /**
@@ -46,24 +48,30 @@ export class Segments {
     for await (const piece of samples) {
       this.#hold(piece);
       // One sample more than a segment has, so that the last one is always left for `#rest`.
-      while (this.#held.length > this.#length) yield this.#next();
+      while (this.#nHeld > this.#length) yield this.#next();
     }
     yield* this.#rest();
   }
 
   /** @param {Float32Array} piece */
   #hold(piece) {
-    const held = new Float32Array(this.#held.length + piece.length);
-    held.set(this.#held);
-    held.set(piece, this.#held.length);
-    this.#held = held;
+    const length = this.#nHeld + piece.length;
+    if (length > this.#held.length) {
+      const larger = new Float32Array(length);
+      larger.set(this.#held.subarray(0, this.#nHeld));
+      this.#held = larger;
+    }
+    this.#held.set(piece, this.#nHeld);
+    this.#nHeld = length;
   }
 
   /** @returns {Segment} */
   #next() {
     const [first, n] = [this.#first, this.#most];
     const waveform = this.#held.slice(0, this.#length);
-    this.#held = this.#held.slice(n * this.#windowing.hopSamples);
+    const dropped = n * this.#windowing.hopSamples;
+    this.#held.copyWithin(0, dropped, this.#nHeld);
+    this.#nHeld -= dropped;
     this.#first += n;
     return { waveform, first, n };
   }
@@ -71,11 +79,11 @@ export class Segments {
   /** @returns {Generator<Segment>} */
   *#rest() {
     const { hopSamples } = this.#windowing;
-    const count = this.#windowing.count(this.#first * hopSamples + this.#held.length) - this.#first;
+    const count = this.#windowing.count(this.#first * hopSamples + this.#nHeld) - this.#first;
     for (let done = 0; done < count; done += this.#most) {
       const n = Math.min(this.#most, count - done);
       const first = this.#first + done;
-      const rest = this.#held.subarray(done * hopSamples);
+      const rest = this.#held.subarray(done * hopSamples, this.#nHeld);
       // Only a whole recording may be shorter than a window, and repeated.
       const waveform = first === 0 ? this.#windowing.segment(rest, 0, n) : this.#padded(rest, n);
       yield { waveform, first, n };

@@ -5,6 +5,8 @@
  * divided by 2^(bits-1), channels averaged in float32; and WAV files of samples, to send and to play.
  */
 
+import { readBytes } from "./byte_window.js";
+
 const PCM = 1;
 const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;
@@ -55,7 +57,7 @@ export function readWav(buffer) {
  */
 export async function openWav(file) {
   /** @type {(start: number, n: number) => Promise<DataView<ArrayBuffer>>} */
-  const bytes = async (start, n) => new DataView(await file.slice(start, start + n).arrayBuffer());
+  const bytes = async (start, n) => new DataView(await readBytes(file, start, start + n));
   const riff = await bytes(0, 12);
   if (riff.byteLength < 12 || tag(riff, 0) !== "RIFF" || tag(riff, 8) !== "WAVE") return null;
   /** @type {Format | null} */
@@ -84,7 +86,9 @@ function slicesOf(bytes, start, size, format) {
   const slice = async (/** @type {number} */ first, /** @type {number} */ n) => {
     const count = Math.min(n, frames - first) * frameBytes;
     const view = await bytes(start + first * frameBytes, count);
-    return samplesOf(view, 0, view.byteLength, format)?.mono() ?? new Float32Array(0);
+    const samples = samplesOf(view, 0, view.byteLength, format)?.mono() ?? new Float32Array(0);
+    view.buffer.transfer?.(0); // it is freed now, not when the browser looks for memory
+    return samples;
   };
   return { sampleRateHz, frames, slice };
 }

@@ -61,10 +61,15 @@ export class Picture {
     context.fillRect(x, 0, 1.5 * ratio, this.#canvas.height - AXIS_PIXELS * ratio);
   }
 
-  #paint() {
+  async #paint() {
     const shown = this.#shown;
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     if (shown === null || width === 0 || height === 0) return;
+    const { item, clip, spectrogram } = shown;
+    const seconds = clip.end - clip.start;
+    const view = { width, start: 0, seconds, audio: clip.audio };
+    await spectrogram.prepare(view);
+    if (shown !== this.#shown) return;
     const ratio = devicePixelRatio || 1;
     for (const canvas of [this.#canvas, this.#still]) {
       canvas.width = Math.round(width * ratio);
@@ -74,10 +79,8 @@ export class Picture {
     context.scale(ratio, ratio);
     context.fillStyle = colour("--card");
     context.fillRect(0, 0, width, height);
-    const { item, clip, spectrogram } = shown;
-    const seconds = clip.end - clip.start;
     const low = height - AXIS_PIXELS;
-    spectrogram.draw(context, { x: 0, y: 0, width, height: low, start: 0, seconds, audio: clip.audio });
+    spectrogram.draw(context, { ...view, x: 0, y: 0, height: low });
     const place = (/** @type {number} */ time) => ((time - clip.start) / seconds) * width;
     drawPlace(context, place(item.start), place(item.end), low);
     drawScores(context, item.scores, place, low);

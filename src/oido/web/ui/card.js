@@ -25,7 +25,12 @@ const MARGIN = 56;
 export async function cardOf(moment) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [WIDTH, HEIGHT];
-  draw(contextOf(canvas), moment);
+  const { audio, from, to } = moment;
+  const spectrogram = new Spectrogram(audio.sampleRateHz);
+  const view = { width: WIDTH, start: from, seconds: to - from, audio, columnWidth: 3 };
+  await spectrogram.prepare(view);
+  const context = contextOf(canvas);
+  draw(context, moment, () => spectrogram.draw(context, { ...view, x: 0, y: 0, height: PICTURE }));
   /** @type {Blob | null} */
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   return blob && new File([blob], moment.file, { type: "image/png" });
@@ -34,15 +39,15 @@ export async function cardOf(moment) {
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {Moment} moment
+ * @param {() => void} drawSound
  */
-function draw(context, { audio, from, to, label, name, when }) {
+function draw(context, { label, name, when }, drawSound) {
   const family = familyOf(label);
   context.fillStyle = colour("--paper");
   context.fillRect(0, 0, WIDTH, HEIGHT);
   context.fillStyle = colour("--card");
   context.fillRect(0, 0, WIDTH, PICTURE);
-  const view = { x: 0, y: 0, width: WIDTH, height: PICTURE, start: from, seconds: to - from };
-  new Spectrogram(audio.sampleRateHz).draw(context, { ...view, audio, columnWidth: 3 });
+  drawSound();
   context.fillStyle = colour(`--family-${family}`);
   context.fillRect(0, PICTURE, WIDTH, 8);
   context.textBaseline = "alphabetic";

@@ -19,13 +19,13 @@ const AROUND_SECONDS = 0.5;
  * @param {number} to
  * @param {string} label
  */
-export function clipOf({ audio, info, name }, from, to, label) {
+export async function clipOf({ audio, info, name }, from, to, label) {
   if (audio === null) return null;
   const rate = info.sampleRateHz;
   const start = Math.max(audio.first, Math.round(from * rate));
   const end = Math.min(audio.nSamples, Math.round(to * rate));
-  const samples = new Float32Array(Math.max(0, end - start));
-  if (samples.length === 0 || !audio.read(start, samples)) return null;
+  const samples = end > start ? await audio.read(start, end - start) : null;
+  if (samples === null) return null;
   return wavFile([samples], rate, `${fileStem(name, label, start / rate)}.wav`);
 }
 

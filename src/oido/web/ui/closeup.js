@@ -64,18 +64,22 @@ export class Closeup {
     this.#draw();
   }
 
-  #draw() {
+  async #draw() {
     const width = this.#canvas.clientWidth;
-    if (this.#shown === null || width === 0) return;
-    const { session, event } = this.#shown;
+    const shown = this.#shown;
+    if (shown === null || width === 0) return;
+    const { session, event } = shown;
     const from = Math.max(0, event.startTime - AROUND_SECONDS);
     const to = Math.min(session.duration, event.endTime + AROUND_SECONDS, from + MOST_SECONDS);
+    const { audio } = session;
+    const view = audio && { x: 0, y: 0, width, height: PICTURE, start: from, seconds: to - from, audio };
+    const spectrogram = new Spectrogram(session.info.sampleRateHz);
+    if (view) await spectrogram.prepare(view).catch(() => {}); // the timeline says it
+    if (shown !== this.#shown) return;
     const scores = event.labelIndex < 0 ? [] : frameScores(session, event.labelIndex, from, to);
     const context = this.#cleared(width);
     const x = (/** @type {number} */ seconds) => ((seconds - from) / (to - from)) * width;
-    const view = { x: 0, y: 0, width, height: PICTURE, start: from, seconds: to - from };
-    const { audio } = session;
-    if (audio) new Spectrogram(session.info.sampleRateHz).draw(context, { ...view, audio });
+    if (view) spectrogram.draw(context, view);
     drawScores(context, scores, x, colour(`--family-${familyOf(event.label)}`));
     drawBounds(context, [event.startTime, event.endTime].map(x));
     const highest = Math.max(0, ...scores.map(({ score }) => score));

@@ -9,7 +9,7 @@ import { FORMATS, save, saveFile } from "./exports.js";
 import { Filter } from "./filter.js";
 import { clock, nameOf, scoreText, t } from "./language.js";
 import { recall, remember } from "./memory.js";
-import { notice, say } from "./notices.js";
+import { notice, say, tell } from "./notices.js";
 import { Review } from "./review.js";
 import { sessionZip } from "./session_zip.js";
 import { Summary } from "./summary.js";
@@ -187,10 +187,14 @@ export class Found {
     const session = this.#session;
     if (session === null) return;
     const events = savedEvents(session);
-    const { file, nClips } = await sessionZip(session, events, rowsOf(session, events));
-    session.isSaved = true;
-    saveFile(file);
-    if (nClips < events.length) notice("zipSome", { n: nClips, all: events.length });
+    try {
+      const { file, nClips } = await sessionZip(session, events, rowsOf(session, events));
+      session.isSaved = true;
+      saveFile(file);
+      if (nClips < events.length) notice("zipSome", { n: nClips, all: events.length });
+    } catch (error) {
+      tell(error, session.name);
+    }
   }
 }
 

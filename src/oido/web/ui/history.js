@@ -59,16 +59,13 @@ export class History {
    * @param {Pick<WindowScores, "index" | "scores" | "probabilities" | "isAfterGap">} window
    */
   add({ index, scores, probabilities, isAfterGap = false }) {
-    const held = this.#lastEntries();
-    while (this.end < index) this.#put(isAfterGap ? [] : held);
+    if (this.end < index) this.#repeat(index - this.end, isAfterGap ? [] : this.#lastEntries());
     if (index < this.end) return;
     const values = probabilities ?? scores;
-    /** @type {Entry[]} */
-    const entries = [];
     for (let i = 0; i < values.length; i++) {
-      if (values[i] >= this.#floor) entries.push([i, scores[i], probabilities ? probabilities[i] : 0]);
+      if (values[i] >= this.#floor) this.#put(i, scores[i], probabilities ? probabilities[i] : 0);
     }
-    this.#put(entries);
+    this.#endWindow();
   }
 
   /**
@@ -108,16 +105,20 @@ export class History {
    * @param {number} most
    */
   peaks(most) {
-    /** @type {Map<number, Category>} */
-    const best = new Map();
+    // No object for each value: hours have millions, and are asked again as they come.
+    const highest = new Float64Array(this.#nClasses).fill(-1);
+    /** @type {(Category | undefined)[]} */
+    const best = [];
     for (const chunk of [...this.#full, this.#last]) {
-      for (let at = 0; at < chunk.classes.length; at++) {
-        const one = this.#category(chunk, at);
-        const before = best.get(one.labelIndex);
-        if (before === undefined || valueOf(one) > valueOf(before)) best.set(one.labelIndex, one);
+      const values = this.#calibrated ? chunk.probabilities : chunk.scores;
+      for (let at = 0; at < values.length; at++) {
+        const label = chunk.classes[at];
+        if (values[at] <= highest[label]) continue;
+        highest[label] = values[at];
+        best[label] = this.#category(chunk, at);
       }
     }
-    return sorted([...best.values()]).slice(0, most);
+    return sorted(best.filter((each) => each !== undefined)).slice(0, most);
   }
 
   /**
@@ -173,14 +174,32 @@ export class History {
     return entries;
   }
 
-  /** @param {Entry[]} entries */
-  #put(entries) {
-    const chunk = this.#last;
-    for (const [index, score, probability] of entries) {
-      chunk.classes.push(index);
-      chunk.scores.push(score);
-      if (this.#calibrated) chunk.probabilities.push(probability);
+  /**
+   * The same window so many times.
+   * @param {number} n
+   * @param {Entry[]} entries
+   */
+  #repeat(n, entries) {
+    for (let window = 0; window < n; window++) {
+      for (const entry of entries) this.#put(...entry);
+      this.#endWindow();
     }
+  }
+
+  /**
+   * A value of the window that is under way.
+   * @param {number} index
+   * @param {number} score
+   * @param {number} probability
+   */
+  #put(index, score, probability) {
+    this.#last.classes.push(index);
+    this.#last.scores.push(score);
+    if (this.#calibrated) this.#last.probabilities.push(probability);
+  }
+
+  #endWindow() {
+    const chunk = this.#last;
     chunk.starts.push(chunk.classes.length);
     if (chunk.starts.length <= CHUNK_WINDOWS) return;
     // It is full: typed arrays take a fraction of the memory.

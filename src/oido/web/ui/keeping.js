@@ -71,7 +71,7 @@ export class Keeping {
     if (!box.checked) return;
     this.#run(async () => {
       const { recordOf } = await import("./session_record.js");
-      const record = recordOf(entry);
+      const record = await recordOf(entry);
       await storeRecord(record);
       this.#kept.set(record.id, record.bytes);
       await this.#bound();

@@ -203,6 +203,7 @@ export function explain(error, name = "") {
     if (cause === "NotFoundError" || cause === "OverconstrainedError") return ["noMicrophone", {}];
     return ["microphoneBusy", {}];
   }
+  if (kind === "AudioNotFoundError") return ["fileGone", { file: name }];
   if (kind === "EmptyAudioError") return ["emptyFile", { file: name }];
   if (/^(UnknownFormat|InvalidSamples|Audio|Decode|CorruptAudio|NoAudio)\w*Error$/.test(kind)) {
     return ["cannotDecode", { file: name }];

@@ -4,7 +4,7 @@
 
 import { byId } from "./elements.js";
 import { onLanguage, t } from "./language.js";
-import { explain, notice } from "./notices.js";
+import { tell } from "./notices.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 
@@ -42,6 +42,7 @@ export class Picture {
       },
       onToggle: () => this.#toggle(),
       onView: () => this.#render(),
+      onTrouble: (error) => tell(error, this.#session?.name),
     });
     byId("play").addEventListener("click", () => this.#toggle());
     byId("zoom-in").addEventListener("click", () => this.#timeline.zoom(0.5));
@@ -77,7 +78,7 @@ export class Picture {
     try {
       await this.#player.play(from, to === null ? Infinity : to + TAIL_SECONDS);
     } catch (error) {
-      notice(...explain(error));
+      tell(error, this.#session?.name);
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { wavFile } from "../core/wav.js";
+import { allPieces } from "./recent.js";
 
 /** @import { Sound } from "../types.js" */
 /** @import { Session } from "./session.js" */
@@ -55,7 +56,7 @@ export class Player {
   async play(from, until = Infinity) {
     const session = this.#session;
     if (!session?.audio) return;
-    this.#prepare(session.audio, session.file);
+    if (!(await this.#prepare(session.audio, session.file))) return;
     this.#until = until;
     try {
       await this.#start(from);
@@ -65,8 +66,7 @@ export class Player {
       // The browser can decode it, but not play it: then its samples.
       session.file = null;
       this.#drop();
-      this.#prepare(session.audio, null);
-      await this.#start(from);
+      if (await this.#prepare(session.audio, null)) await this.#start(from);
     }
   }
 
@@ -82,16 +82,21 @@ export class Player {
   }
 
   /**
+   * Gives the element its sound; false: another session was loaded meanwhile.
    * @param {Sound} audio
    * @param {File | null} file
    */
-  #prepare(audio, file) {
-    if (this.#address !== null && this.#upTo === audio.nSamples) return;
+  async #prepare(audio, file) {
+    if (this.#address !== null && this.#upTo === audio.nSamples) return true;
+    const { first, nSamples, sampleRateHz } = audio;
+    const sound = file ?? wavFile(await allPieces(audio), sampleRateHz, "sound.wav");
+    if (this.#session?.audio !== audio) return false;
     this.#drop();
-    this.#offset = file ? 0 : audio.first / audio.sampleRateHz;
-    this.#upTo = audio.nSamples;
-    this.#address = URL.createObjectURL(file ?? wavFile(audio.pieces(), audio.sampleRateHz, "sound.wav"));
+    this.#offset = file ? 0 : first / sampleRateHz;
+    this.#upTo = nSamples;
+    this.#address = URL.createObjectURL(sound);
     this.#element.src = this.#address;
+    return true;
   }
 
   #drop() {

@@ -2,6 +2,12 @@
 
 import { toInt16 } from "../core/wav.js";
 
+/** @import { Read } from "../core/decode.js" */
+/** @import { Sound } from "../types.js" */
+
+/** Of a longer recording the sound is not kept, where its file can be read again. */
+export const MOST_KEPT_SAMPLES = 30 * 60 * 16_000;
+
 /** The last minutes of a stream of samples, as int16: a fixed piece of memory, whatever its length. */
 export class RecentAudio {
   #ring;
@@ -37,29 +43,26 @@ export class RecentAudio {
   }
 
   /**
-   * Copies samples start, start + 1, … into `out` (f32); false where any of them is not here.
    * @param {number} start
-   * @param {Float32Array} out
+   * @param {number} n
    */
-  read(start, out) {
-    if (start < this.first || start + out.length > this.nSamples) return false;
-    for (let i = 0; i < out.length; i++) {
-      out[i] = this.#ring[(start + i) % this.#ring.length] / 32768;
-    }
-    return true;
+  async read(start, n) {
+    if (start < this.first || start + n > this.nSamples) return null;
+    const out = new Float32Array(n);
+    for (let i = 0; i < n; i++) out[i] = this.#ring[(start + i) % this.#ring.length] / 32768;
+    return out;
   }
 
-  /** What is here, in order, as one or two arrays. */
-  pieces() {
-    if (this.nSamples <= this.#ring.length) return [this.#ring.slice(0, this.nSamples)];
-    const at = this.nSamples % this.#ring.length;
-    return [this.#ring.slice(at), this.#ring.slice(0, at)];
+  async *pieces() {
+    const at = this.nSamples <= this.#ring.length ? 0 : this.nSamples % this.#ring.length;
+    const pieces = [this.#ring.slice(at, this.nSamples), this.#ring.slice(0, at)]; // more may come meanwhile
+    yield* pieces.filter(({ length }) => length);
   }
 }
 
 const PIECE_SECONDS = 30;
 
-/** A recording's samples as int16, all of them as they come, with the same `read`. */
+/** A recording's samples as int16, all of them as they come. */
 export class WholeAudio {
   #length;
   /** @type {Int16Array<ArrayBuffer>[]} */
@@ -88,25 +91,66 @@ export class WholeAudio {
 
   /**
    * @param {number} start
-   * @param {Float32Array} out
+   * @param {number} n
    */
-  read(start, out) {
-    if (start < 0 || start + out.length > this.nSamples) return false;
-    for (let i = 0; i < out.length; i++) {
+  async read(start, n) {
+    if (start < 0 || start + n > this.nSamples) return null;
+    const out = new Float32Array(n);
+    for (let i = 0; i < n; i++) {
       const at = start + i;
       out[i] = this.#pieces[Math.floor(at / this.#length)][at % this.#length] / 32768;
     }
-    return true;
+    return out;
   }
 
-  pieces() {
+  async *pieces() {
     const last = this.#pieces.length - 1;
     const end = this.nSamples - last * this.#length;
-    return this.#pieces.map((piece, number) => (number === last ? piece.subarray(0, end) : piece));
+    yield* this.#pieces.map((piece, number) => (number === last ? piece.subarray(0, end) : piece));
   }
 }
 
-/** Samples that were kept, from `first` of the stream on, with the same `read`. */
+/** A recording whose samples are counted as they come, and read again from its file: the same that would be kept. */
+export class FileAudio {
+  #read;
+
+  /**
+   * @param {number} sampleRateHz
+   * @param {Read} read
+   */
+  constructor(sampleRateHz, read) {
+    this.sampleRateHz = sampleRateHz;
+    this.first = 0;
+    this.nSamples = 0;
+    this.#read = read;
+  }
+
+  /** @param {Float32Array} samples */
+  push(samples) {
+    this.nSamples += samples.length;
+  }
+
+  /**
+   * @param {number} start
+   * @param {number} n
+   */
+  async read(start, n) {
+    if (start < 0 || start + n > this.nSamples) return null;
+    const samples = toInt16(await this.#read(start, n));
+    const out = new Float32Array(n);
+    for (let i = 0; i < n; i++) out[i] = samples[i] / 32768;
+    return out;
+  }
+
+  async *pieces() {
+    const length = this.sampleRateHz * PIECE_SECONDS;
+    for (let at = 0; at < this.nSamples; at += length) {
+      yield toInt16(await this.#read(at, Math.min(length, this.nSamples - at)));
+    }
+  }
+}
+
+/** Samples that were kept, from `first` of the stream on. */
 export class StoredAudio {
   #samples;
 
@@ -124,15 +168,23 @@ export class StoredAudio {
 
   /**
    * @param {number} start
-   * @param {Float32Array} out
+   * @param {number} n
    */
-  read(start, out) {
-    if (start < this.first || start + out.length > this.nSamples) return false;
-    for (let i = 0; i < out.length; i++) out[i] = this.#samples[start - this.first + i] / 32768;
-    return true;
+  async read(start, n) {
+    if (start < this.first || start + n > this.nSamples) return null;
+    const out = new Float32Array(n);
+    for (let i = 0; i < n; i++) out[i] = this.#samples[start - this.first + i] / 32768;
+    return out;
   }
 
-  pieces() {
-    return [this.#samples];
+  async *pieces() {
+    yield this.#samples;
   }
+}
+
+/** @param {Sound} sound */
+export async function allPieces(sound) {
+  const pieces = [];
+  for await (const piece of sound.pieces()) pieces.push(piece);
+  return pieces;
 }

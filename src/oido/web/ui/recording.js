@@ -7,9 +7,10 @@
 
 import { LONG_BYTES, decodeFile, openSliced } from "../core/decode.js";
 import { kindOf, throwIfAborted } from "../core/errors.js";
-import { WholeAudio } from "./recent.js";
+import { FileAudio, MOST_KEPT_SAMPLES, WholeAudio } from "./recent.js";
 import { Session } from "./session.js";
 
+/** @import { Read } from "../core/decode.js" */
 /** @import { Engine, Samples, Waiting, WindowScores } from "../types.js" */
 
 const MOST_UPLOAD_BYTES = 50_000_000; // of a file as it is; of a larger one the server gets what was decoded
@@ -34,11 +35,12 @@ const ADVANCE_WINDOWS = 16; // as many come together on a device; events are mad
  */
 export async function hearFile(file, { engine, signal, on }) {
   on.stage("decoding");
-  const { samples, nSamples, problem } = await decoded(file, engine, on);
+  const { samples, nSamples, read, problem } = await decoded(file, engine, on);
   throwIfAborted(signal);
   on.stage("hearing");
   const { sampleRateHz } = engine.info;
-  const audio = samples && new WholeAudio(sampleRateHz);
+  const isRead = read !== null && nSamples > MOST_KEPT_SAMPLES;
+  const audio = samples && (isRead ? new FileAudio(sampleRateHz, read) : new WholeAudio(sampleRateHz));
   const session = new Session({ name: file.name, engine, audio, file: audio && file });
   session.nSamples = nSamples;
   let nWindows = 0;
@@ -51,7 +53,7 @@ export async function hearFile(file, { engine, signal, on }) {
   };
   try {
     const options = { signal, file, onProgress: on.progress, onWait: on.wait, onWindow };
-    const passing = samples && passed(samples, nSamples, { session, audio: /** @type {WholeAudio} */ (audio), on });
+    const passing = samples && audio && passed(samples, nSamples, { session, audio, on });
     const windows = await engine.hear(passing, options);
     // A server's levels are of the samples that its scores are of, and of what only it can decode.
     if (windows.levels) session.addLevels(windows.levels);
@@ -71,25 +73,26 @@ export async function hearFile(file, { engine, signal, on }) {
 }
 
 /**
- * Whole, or by slices where it is long. samples null: only the server can decode it.
+ * Whole, or by slices where it is long. samples null: only the server can decode it. read: from any place on, null
+ * where it cannot be.
  * @param {File} file
  * @param {Engine} engine
  * @param {Handlers} on
- * @returns {Promise<{samples: Samples | null, nSamples: number, problem: unknown}>}
+ * @returns {Promise<{samples: Samples | null, nSamples: number, read: Read | null, problem: unknown}>}
  */
 async function decoded(file, engine, on) {
   const { sampleRateHz } = engine.info;
   try {
     const sliced = await openSliced(file, sampleRateHz);
-    if (sliced) return { samples: sliced.slices(), nSamples: sliced.nSamples, problem: null };
+    if (sliced) return { ...sliced, samples: sliced.slices(), problem: null };
     if (file.size >= LONG_BYTES) on.stage("decodingWhole");
     const { samples } = await decodeFile(file, sampleRateHz);
     const isLarge = engine.floor !== undefined && file.size > MOST_UPLOAD_BYTES;
-    return { samples: isLarge ? slicesOf(samples) : samples, nSamples: samples.length, problem: null };
+    return { samples: isLarge ? slicesOf(samples) : samples, nSamples: samples.length, read: null, problem: null };
   } catch (error) {
     // A server knows more formats than the browser.
     if (!("floor" in engine)) throw error;
-    return { samples: null, nSamples: 0, problem: error };
+    return { samples: null, nSamples: 0, read: null, problem: error };
   }
 }
 
@@ -99,10 +102,10 @@ async function* slicesOf(samples) {
 }
 
 /**
- * What passes on its way to the engine is kept to be seen and played, and measured.
+ * What passes on its way to the engine is kept to be seen and played, or counted to be read again, and measured.
  * @param {Samples} samples
  * @param {number} nSamples
- * @param {{session: Session, audio: WholeAudio, on: Handlers}} parts
+ * @param {{session: Session, audio: WholeAudio | FileAudio, on: Handlers}} parts
  * @returns {Samples}
  */
 function passed(samples, nSamples, { session, audio, on }) {

@@ -10,6 +10,7 @@ import { Closeup } from "./closeup.js";
 import { byId } from "./elements.js";
 import { labelsTable, save, saveFile } from "./exports.js";
 import { clock, nameOf, t } from "./language.js";
+import { tell } from "./notices.js";
 
 /** @import { SoundEvent } from "../types.js" */
 /** @import { Session } from "./session.js" */
@@ -48,8 +49,8 @@ export class Review {
     byId("review-before").addEventListener("click", () => this.#go(-1));
     byId("review-next").addEventListener("click", () => this.#go(1));
     byId("review-play").addEventListener("click", () => this.#play());
-    byId("review-clip").addEventListener("click", () => this.#shareClip());
-    byId("review-card").addEventListener("click", () => this.#saveCard());
+    byId("review-clip").addEventListener("click", () => this.#withSound(shareClip));
+    byId("review-card").addEventListener("click", () => this.#withSound(saveCard));
     byId("review-save").addEventListener("click", () => this.#save());
     byId("review-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -140,19 +141,15 @@ export class Review {
     if (this.#event) this.#onPlay(this.#event);
   }
 
-  async #shareClip() {
+  /** @param {(session: Session, event: SoundEvent) => Promise<void>} action */
+  async #withSound(action) {
     const [session, event] = [this.#session, this.#event];
     if (session === null || event === null) return;
-    const clip = clipOfEvent(session, event);
-    const card = canShare() ? await cardOfEvent(session, event) : null;
-    if (clip) shareOrSave(clip, `${nameOf(event.label)}, ${clock(event.startTime)}`, card);
-  }
-
-  async #saveCard() {
-    const [session, event] = [this.#session, this.#event];
-    if (session === null || event === null) return;
-    const card = await cardOfEvent(session, event);
-    if (card) saveFile(card);
+    try {
+      await action(session, event);
+    } catch (error) {
+      tell(error, session.name);
+    }
   }
 
   /** @param {string | null} label */
@@ -234,6 +231,25 @@ export class Review {
     session.isSaved = true;
     save(`${session.name.replace(/\.[^.]+$/, "")}.labels.csv`, "text/csv", text);
   }
+}
+
+/**
+ * @param {Session} session
+ * @param {SoundEvent} event
+ */
+async function shareClip(session, event) {
+  const clip = await clipOfEvent(session, event);
+  const card = canShare() ? await cardOfEvent(session, event) : null;
+  if (clip) await shareOrSave(clip, `${nameOf(event.label)}, ${clock(event.startTime)}`, card);
+}
+
+/**
+ * @param {Session} session
+ * @param {SoundEvent} event
+ */
+async function saveCard(session, event) {
+  const card = await cardOfEvent(session, event);
+  if (card) saveFile(card);
 }
 
 /** @param {SoundEvent} event */

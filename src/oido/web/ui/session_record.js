@@ -3,17 +3,17 @@
 /* An entry of the shelf as plain values that a browser can keep, and back. */
 
 import { Calibrator } from "../core/calibration.js";
-import { StoredAudio } from "./recent.js";
+import { kindOf } from "../core/errors.js";
+import { MOST_KEPT_SAMPLES, StoredAudio, allPieces } from "./recent.js";
 import { Session } from "./session.js";
 
 /** @import { Calibration } from "../core/calibration.js" */
-/** @import { EngineInfo, Model, Place } from "../types.js" */
+/** @import { EngineInfo, Model, Place, Sound } from "../types.js" */
 /** @import { FramesDump } from "./frames.js" */
 /** @import { HistoryDump } from "./history.js" */
 /** @import { Entry } from "./shelf.js" */
 
 const MOST_FILE_BYTES = 50_000_000; // a larger file is not copied
-const MOST_SAMPLES = 30 * 60 * 16_000;
 
 /**
  * id: when it began, milliseconds; two entries never begin at once. bytes: about what it takes.
@@ -26,9 +26,9 @@ const MOST_SAMPLES = 30 * 60 * 16_000;
 
 /**
  * @param {Entry} entry
- * @returns {SessionRecord}
+ * @returns {Promise<SessionRecord>}
  */
-export function recordOf({ session, model, where, file, began, seconds }) {
+export async function recordOf({ session, model, where, file, began, seconds }) {
   const { info, calibrator, audio } = session;
   const calibration = calibrator && {
     sigmoids: calibrator.sigmoids,
@@ -36,8 +36,7 @@ export function recordOf({ session, model, where, file, began, seconds }) {
     defaultScore: calibrator.defaultScore,
   };
   const keptFile = file && file.size <= MOST_FILE_BYTES ? file : null;
-  const nKept = audio ? audio.nSamples - audio.first : 0;
-  const sound = audio && nKept <= MOST_SAMPLES ? { first: audio.first, samples: int16Of(audio.pieces(), nKept) } : null;
+  const sound = audio && (await soundOf(audio));
   return {
     id: began,
     where,
@@ -99,15 +98,22 @@ function plainInfo({ name, labels, sampleRateHz, windowSamples, hopSamples, cali
 }
 
 /**
- * @param {(Float32Array | Int16Array<ArrayBuffer>)[]} pieces
- * @param {number} length
+ * null: it is too long, or its file cannot be read any more.
+ * @param {Sound} audio
  */
-function int16Of(pieces, length) {
-  const samples = new Int16Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    samples.set(piece, at);
-    at += piece.length;
+async function soundOf(audio) {
+  const { first, nSamples } = audio;
+  if (nSamples - first > MOST_KEPT_SAMPLES) return null;
+  const samples = new Int16Array(nSamples - first);
+  try {
+    let at = 0;
+    for (const piece of await allPieces(audio)) {
+      samples.set(piece, at);
+      at += piece.length;
+    }
+  } catch (error) {
+    if (kindOf(error) !== "AudioNotFoundError") throw error;
+    return null;
   }
-  return samples;
+  return { first, samples };
 }

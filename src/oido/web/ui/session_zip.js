@@ -26,7 +26,7 @@ export async function sessionZip(session, events, rows) {
   const clips = [];
   let bytes = 0;
   for (const event of [...events].sort((a, b) => valueOf(b) - valueOf(a))) {
-    const clip = clipOfEvent(session, event);
+    const clip = await clipOfEvent(session, event);
     if (clip === null) continue;
     bytes += clip.size;
     if (bytes > MOST_BYTES) break;

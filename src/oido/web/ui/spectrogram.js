@@ -12,6 +12,12 @@ const LOWEST_HZ = 60;
 const [QUIET_DB, LOUD_DB] = [-84, -18];
 const LOOKS = 4; // places of a wide column that are looked at
 const MOST_COLUMNS = 6000;
+const COLUMNS_AT_ONCE = 16; // whose sound is read side by side
+
+/**
+ * What is seen of a sound: `seconds` from `start` on, over `width`. columnWidth: in the same units.
+ * @typedef {{start: number, seconds: number, width: number, audio: Sound, columnWidth?: number}} View
+ */
 
 /** @type {(hz: number) => number} */
 const mel = (hz) => 1127 * Math.log(1 + hz / 700);
@@ -21,10 +27,9 @@ const hertz = (mels) => 700 * (Math.exp(mels / 1127) - 1);
 export class Spectrogram {
   #rate;
   #edges;
-  /** @type {Map<number, Uint8Array>} */
+  /** upTo: samples that there were; if more come, it may look otherwise. @type {Map<number, {levels: Uint8Array, upTo: number}>} */
   #columns = new Map();
   #step = 0;
-  #samples = new Float32Array(FFT_SAMPLES);
   #powers = new Float32Array(FFT_SAMPLES / 2 + 1);
   /** @type {Uint32Array | null} */
   #colours = null;
@@ -53,24 +58,42 @@ export class Spectrogram {
   }
 
   /**
-   * Draws what is heard from `start` for `seconds` into a rectangle of a 2D context.
-   * audio: with read(start, out), of recent.js. columnWidth: in the context's units.
-   * @param {CanvasRenderingContext2D} context
-   * @param {{x: number, y: number, width: number, height: number, start: number, seconds: number, audio: Sound,
-   *   columnWidth?: number}} place
+   * Makes the columns of a view that are not known, of sound that is here or is read; for no more than some milliseconds.
+   * Gives whether all are known then. Throws what reading throws.
+   * @param {View} view
+   * @param {number} [most] milliseconds
    */
-  draw(context, { x, y, width, height, start, seconds, audio, columnWidth = 2 }) {
-    const n = Math.max(1, Math.round(width / columnWidth));
-    const step = Math.max(1, Math.round((seconds / n) * this.#rate));
+  async prepare(view, most = Infinity) {
+    const started = performance.now();
+    const { audio } = view;
+    const { n, step, first } = this.#grid(view);
     if (step !== this.#step) this.#columns.clear();
     this.#step = step;
-    const first = Math.floor((start * this.#rate) / step);
+    const wanted = Array.from({ length: n + 1 }, (_, column) => first + column);
+    const missing = wanted.filter((index) => this.#isMissing(index, audio));
+    for (let at = 0; at < missing.length; at += COLUMNS_AT_ONCE) {
+      if (performance.now() - started > most) return false;
+      await Promise.all(missing.slice(at, at + COLUMNS_AT_ONCE).map((index) => this.#make(index, step, audio)));
+      if (step !== this.#step) return false; // another view is wanted meanwhile
+    }
+    return true;
+  }
+
+  /**
+   * Draws what is known of a view into a rectangle of a 2D context.
+   * @param {CanvasRenderingContext2D} context
+   * @param {View & {x: number, y: number, height: number}} view
+   */
+  draw(context, view) {
+    const { x, y, width, height, start } = view;
+    const { n, step, first } = this.#grid(view);
+    if (step !== this.#step) return;
     const image = new ImageData(n + 1, BANDS);
     const pixels = new Uint32Array(image.data.buffer);
     const colours = (this.#colours ??= ramp());
     for (let column = 0; column <= n; column++) {
-      const levels = this.#column(first + column, audio);
-      if (levels === null) continue;
+      const levels = this.#columns.get(first + column)?.levels;
+      if (levels === undefined) continue;
       for (let band = 0; band < BANDS; band++) {
         pixels[(BANDS - 1 - band) * (n + 1) + column] = colours[levels[band]];
       }
@@ -91,31 +114,51 @@ export class Spectrogram {
   }
 
   /**
-   * Levels u8[96] of column `index`, or null where there is no sound.
+   * How many columns a view has, how many samples each, and the first of them.
+   * @param {View} view
+   */
+  #grid({ start, seconds, width, columnWidth = 2 }) {
+    const n = Math.max(1, Math.round(width / columnWidth));
+    const step = Math.max(1, Math.round((seconds / n) * this.#rate));
+    return { n, step, first: Math.floor((start * this.#rate) / step) };
+  }
+
+  /**
+   * Whether there is sound of a column, and it is not known or more of it came.
    * @param {number} index
    * @param {Sound} audio
    */
-  #column(index, audio) {
-    const known = this.#columns.get(index);
-    if (known !== undefined) return known;
+  #isMissing(index, { first, nSamples }) {
     const from = index * this.#step;
-    if (from + this.#step < audio.first || from >= audio.nSamples) return null;
-    const looks = Math.max(1, Math.min(LOOKS, Math.floor(this.#step / FFT_SAMPLES)));
+    if (from + this.#step < first || from >= nSamples) return false;
+    const upTo = this.#columns.get(index)?.upTo ?? -1;
+    return upTo !== nSamples && upTo <= from + this.#step + FFT_SAMPLES;
+  }
+
+  /**
+   * Makes column `index`, of which there is sound: levels u8[96].
+   * @param {number} index
+   * @param {number} step
+   * @param {Sound} audio
+   */
+  async #make(index, step, audio) {
+    const from = index * step;
+    const { first, nSamples } = audio;
+    const looks = Math.max(1, Math.min(LOOKS, Math.floor(step / FFT_SAMPLES)));
+    const places = Array.from({ length: looks }, (_, look) => {
+      const centre = from + Math.round(((look + 0.5) * step) / looks);
+      return Math.max(first, Math.min(centre - FFT_SAMPLES / 2, nSamples - FFT_SAMPLES));
+    });
+    const sounds = await Promise.all(places.map((at) => audio.read(at, FFT_SAMPLES)));
     const loudest = new Float32Array(BANDS);
-    let isWhole = false;
-    for (let look = 0; look < looks; look++) {
-      const centre = from + Math.round(((look + 0.5) * this.#step) / looks);
-      const at = Math.max(audio.first, Math.min(centre - FFT_SAMPLES / 2, audio.nSamples - FFT_SAMPLES));
-      if (!audio.read(at, this.#samples)) continue;
-      isWhole = true;
-      powerSpectrum(this.#samples, this.#powers);
+    let isKnown = false;
+    for (const samples of sounds) {
+      if (samples === null) continue;
+      isKnown = true;
+      powerSpectrum(samples, this.#powers);
       for (let band = 0; band < BANDS; band++) loudest[band] = Math.max(loudest[band], this.#power(band));
     }
-    if (!isWhole) return null;
-    const levels = Uint8Array.from(loudest, levelOf);
-    // The newest column of live sound is not complete yet, so it is not kept.
-    if (from + this.#step + FFT_SAMPLES < audio.nSamples) this.#keep(index, levels);
-    return levels;
+    if (isKnown && step === this.#step) this.#keep(index, { levels: Uint8Array.from(loudest, levelOf), upTo: nSamples });
   }
 
   /** @param {number} band */
@@ -134,13 +177,13 @@ export class Spectrogram {
 
   /**
    * @param {number} index
-   * @param {Uint8Array} levels
+   * @param {{levels: Uint8Array, upTo: number}} column
    */
-  #keep(index, levels) {
+  #keep(index, column) {
     if (this.#columns.size >= MOST_COLUMNS) {
       for (const key of [...this.#columns.keys()].slice(0, MOST_COLUMNS / 4)) this.#columns.delete(key);
     }
-    this.#columns.set(index, levels);
+    this.#columns.set(index, column);
   }
 }
 

@@ -6,7 +6,7 @@ import { byId } from "./elements.js";
 import { saveFile } from "./exports.js";
 import { clock, currentLanguage, nameOf, onLanguage, t } from "./language.js";
 import { recall, remember } from "./memory.js";
-import { notice, say } from "./notices.js";
+import { notice, say, tell } from "./notices.js";
 import { TAUGHT_MODEL, Teaching } from "./teaching.js";
 
 /** @import { SoundEvent } from "../types.js" */
@@ -254,11 +254,15 @@ export class TeachPanel {
     events.replaceChildren(...texts.map((text) => new Option(text)));
   }
 
-  #addEvent() {
+  async #addEvent() {
     const event = this.#offered[events.selectedIndex];
     const session = this.#session;
     if (!event || session === null || !this.#asked()) return;
-    if (!this.#teaching.addEvent(session, event, this.#name)) notice("soundGone");
+    try {
+      if (!(await this.#teaching.addEvent(session, event, this.#name))) notice("soundGone");
+    } catch (error) {
+      tell(error, session.name);
+    }
   }
 
   /**

@@ -203,34 +203,34 @@ export class Teaching {
 
   /**
    * An event of what was heard is an example of this sound; what is heard beside it is none. Gives whether its sound is
-   * here.
+   * here. Throws where its file cannot be read any more.
    * @param {Session} session
    * @param {SoundEvent} event
    * @param {string} label
    */
-  addEvent({ audio, events }, event, label) {
+  async addEvent({ audio, events }, event, label) {
     const base = this.#base;
     if (base === null || audio === null) return false;
     const rate = audio.sampleRateHz;
     const { embedder } = base;
-    /** @type {(start: number, length: number) => Float32Array | null} */
-    const soundAt = (start, length) => {
-      const samples = new Float32Array(length);
-      if (!audio.read(start, samples)) return null;
+    const soundAt = async (/** @type {number} */ start, /** @type {number} */ length) => {
+      const samples = await audio.read(start, length);
+      if (samples === null) return null;
       return rate === embedder.sampleRateHz ? samples : new Resampler(rate, embedder.sampleRateHz).push(samples);
     };
     const start = Math.round(event.startTime * rate);
     const shortest = Math.ceil((embedder.windowSamples / embedder.sampleRateHz) * rate);
     const length = Math.min(Math.max(Math.round(event.endTime * rate) - start, shortest), MOST_SECONDS * rate);
-    const samples = soundAt(start, Math.min(length, audio.nSamples - start));
-    if (samples === null || samples.length === 0) return false;
+    if (start >= audio.nSamples) return false;
+    const samples = await soundAt(start, Math.min(length, audio.nSamples - start));
+    if (samples === null) return false;
     this.#add(label, samples);
     const same = events.filter((each) => each.label === event.label || each.label === label);
     const spans = same.map((each) => /** @type {[number, number]} */ ([each.startTime, each.endTime]));
     const { first, nSamples } = audio;
     const sizes = { sampleRateHz: rate, windowSamples: shortest, first, nSamples, spans, most: MOMENTS };
     for (const moment of momentsOutside(sizes)) {
-      const sound = soundAt(moment, shortest);
+      const sound = await soundAt(moment, shortest);
       if (sound?.some((sample) => sample !== 0)) this.#add(null, sound);
     }
     return true;

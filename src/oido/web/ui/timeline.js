@@ -13,7 +13,7 @@ import { followPointers } from "./pointers.js";
 
 /**
  * @typedef {{onSeek: (seconds: number, options: {play: boolean}) => void, onToggle: () => void,
- *   onView: () => void}} Handlers
+ *   onView: () => void, onTrouble: (error: unknown) => void}} Handlers
  */
 
 const SHORTEST_SECONDS = 1;
@@ -21,6 +21,7 @@ const AXIS = 24; // pixels
 const GUTTER = 40; // on the left, for frequencies
 const TOP = 8; // above the first event
 const FEWEST_LANES = 4;
+const PREPARE_MS = 50; // then what is known of the spectrogram is drawn
 
 export class Timeline {
   #stage;
@@ -36,20 +37,22 @@ export class Timeline {
   #nLanes = 1;
   #isFollowing = false;
   #isDue = false;
+  #isUnreadable = false; // the sound
 
   /**
    * onSeek(seconds, {play}): somebody points at a time, or wants to hear from there; onToggle(): play or pause;
-   * onView(): the view changed, or follows or not.
+   * onView(): the view changed, or follows or not; onTrouble(error): the sound cannot be read any more, said once.
    * @param {HTMLElement} stage
    * @param {HTMLCanvasElement} canvas
    * @param {Handlers} handlers
    */
-  constructor(stage, canvas, { onSeek, onToggle, onView }) {
+  constructor(stage, canvas, { onSeek, onToggle, onView, onTrouble }) {
     this.#stage = stage;
     this.#canvas = canvas;
     this.#onSeek = onSeek;
     this.onToggle = onToggle;
     this.onView = onView;
+    this.onTrouble = onTrouble;
     stage.addEventListener("keydown", (event) => this.#key(event));
     followPointers(stage, {
       onTap: (x) => this.#onSeek(Math.max(0, this.#timeAt(x)), { play: true }),
@@ -76,6 +79,7 @@ export class Timeline {
     this.#session = session;
     this.#spectrogram = new Spectrogram(session.info.sampleRateHz);
     this.#playhead = 0;
+    this.#isUnreadable = false;
     this.#isFollowing = session.isLive && !session.isOver;
     // What comes live shall not push down all that stands below it, each time.
     this.#nLanes = FEWEST_LANES;
@@ -105,10 +109,32 @@ export class Timeline {
   redraw() {
     if (this.#isDue || this.#session === null) return;
     this.#isDue = true;
-    requestAnimationFrame(() => {
+    requestAnimationFrame(async () => {
+      const isWhole = await this.#prepare();
       this.#isDue = false;
       if (this.#session !== null) this.#draw(this.#session);
+      if (!isWhole) this.redraw();
     });
+  }
+
+  /** Makes the picture of the sound in view, some of it at a time; gives whether there is all that can be. */
+  async #prepare() {
+    const [session, spectrogram] = [this.#session, this.#spectrogram];
+    const audio = session?.audio;
+    if (!audio || spectrogram === null || this.#isUnreadable) return true;
+    if (this.#isFollowing) this.#start = session.duration - this.#seconds;
+    const [start, seconds, width] = [this.#start, this.#seconds, this.#width];
+    const isSame = () =>
+      session === this.#session && start === this.#start && seconds === this.#seconds && width === this.#width;
+    try {
+      const isWhole = await spectrogram.prepare({ start, seconds, width, audio }, PREPARE_MS);
+      return isWhole && isSame();
+    } catch (error) {
+      if (!isSame()) return false;
+      this.#isUnreadable = true;
+      this.onTrouble(error);
+      return true;
+    }
   }
 
   get playhead() {

@@ -120,24 +120,11 @@ export class Watching {
    * @param {Session} session
    * @param {boolean} [isOver]
    */
-  async #keepClips(session, isOver = false) {
+  #keepClips(session, isOver = false) {
     const isComplete = (/** @type {{session: Session, time: number}} */ each) =>
       each.session !== session || isOver || session.duration >= each.time + AFTER_SECONDS;
-    const complete = this.#due.filter(isComplete);
-    if (complete.length === 0) return;
+    for (const each of this.#due.filter(isComplete)) offerClip(each);
     this.#due = this.#due.filter((each) => !isComplete(each));
-    const { clipOf } = await import("./clips.js");
-    for (const { session: heard, name, time, item } of complete) {
-      const clip = clipOf(heard, time - BEFORE_SECONDS, time + AFTER_SECONDS, name);
-      if (clip === null) continue;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "quiet";
-      button.textContent = t("watchSave");
-      button.setAttribute("aria-label", `${t("watchSave")}: ${name}, ${clock(time)}`);
-      button.addEventListener("click", () => saveFile(clip));
-      item.append(" ", button);
-    }
   }
 
   /** @param {string} name */
@@ -215,6 +202,23 @@ export class Watching {
       });
     }
   }
+}
+
+/**
+ * Offers a moment's sound beside what is said of it.
+ * @param {{session: Session, name: string, time: number, item: HTMLElement}} moment
+ */
+async function offerClip({ session, name, time, item }) {
+  const { clipOf } = await import("./clips.js");
+  const clip = await clipOf(session, time - BEFORE_SECONDS, time + AFTER_SECONDS, name);
+  if (clip === null) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = t("watchSave");
+  button.setAttribute("aria-label", `${t("watchSave")}: ${name}, ${clock(time)}`);
+  button.addEventListener("click", () => saveFile(clip));
+  item.append(" ", button);
 }
 
 /** @param {keyof Ways} way */
