@@ -6,10 +6,36 @@ Ctrl-C is one sentence and exit code 130 from here on, also while the command is
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _EXIT_INTERRUPTED = 130
+
+
+def _interrupt_again(lost: UnraisableHookArgs) -> None:
+    """A Ctrl-C that came in a finaliser, or in a weak reference's callback, which cannot raise it.
+
+    Python would print that it was ignored, and the command would go on.
+    """
+    if lost.exc_type is KeyboardInterrupt:
+        soon = threading.Timer(0.01, _interrupt)
+        soon.daemon = True
+        soon.start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt() -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # by a signal, which ends a wait too
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _needs_worker(words: list[str]) -> bool:
@@ -26,6 +52,7 @@ def _needs_worker(words: list[str]) -> bool:
 
 def main() -> int:
     """Run this process's command line; the exit code."""
+    sys.unraisablehook = _interrupt_again
     try:
         from oido.cli.terminal import interrupts_held
 

@@ -284,6 +284,28 @@ def test_a_ctrl_c_in_code_made_from_a_string_ends_with_130_as_any(tmp_path: Path
     assert done.returncode == 130
 
 
+def test_a_ctrl_c_where_nothing_can_be_raised_ends_the_command_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(
+        "import signal, sys, time\n"
+        "import oido.__main__ as entry, oido.cli.main as commands\n"
+        "class Finalised:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "        print('finalised')\n"
+        "def run():\n"
+        "    Finalised()\n"
+        "    time.sleep(60)\n"
+        "commands.run = run\n"
+        "sys.exit(entry.main())\n"
+    )
+    command = [sys.executable, "-m", "made"]
+    done = subprocess.run(
+        command, cwd=tmp_path, check=False, timeout=50, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "oido: interrupted; give the command again\n"
+
+
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive that can be searched, with a table of clips that somebody has listened to."""
