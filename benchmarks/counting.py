@@ -9,7 +9,9 @@ sample is stratified as `oido clips` draws it; `oido.evaluation.prevalence.count
 are true, of all and at each site. Scenarios differ in how scores are spread (normal, beta, skewed),
 in how many are true (0.5 to 90 %), and in the number of sites and of reviews; some have sites that
 differ in the true share, in their scores (the same score then means another probability), in how
-well scores tell true from false, and in size. Windows are counted, too.
+well scores tell true from false, and in size. Windows are counted, too. Of a scenario with sites
+that have no review, the column "sites" is of these. What is chosen in the model is chosen on seeds
+0 to 119, so it is judged on others.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +33,8 @@ from oido.evaluation.prevalence import count_true, halves_of, strata_of
 @dataclass(frozen=True)
 class Scenario:
     """shares: what is true at each site; shifts: of scores (logits) there; separations: how far
-    true scores are from false ones there; sizes: of sites. Of one value each site has that."""
+    true scores are from false ones there; sizes: of sites. Of one value each site has that.
+    unreviewed: so many sites, by chance, have no review."""
 
     name: str
     n: int
@@ -41,6 +45,7 @@ class Scenario:
     in_halves: bool = False
     separations: tuple[float, ...] = (1.0,)
     sizes: tuple[float, ...] = (1.0,)
+    unreviewed: int = 0
 
 
 _APART = (0.1, 0.2, 0.4, 0.5)
@@ -80,6 +85,8 @@ SCENARIOS = (
     Scenario("windows, beta", 20_000, 200, (0.01,) * 4, _SHIFTED, "beta", in_halves=True),
     Scenario("windows, skewed", 20_000, 200, (0.01,) * 4, _SHIFTED, "skewed", in_halves=True),
     Scenario("windows, twenty sites", 20_000, 300, (0.02,) * 20, _TWENTY_SHIFTED, in_halves=True),
+    Scenario("no review of a site", 2000, 100, _APART, _SHIFTED, unreviewed=1),
+    Scenario("no review of 5 of twenty", 4000, 300, _TWENTY, _TWENTY_SHIFTED, unreviewed=5),
 )
 
 
@@ -115,19 +122,26 @@ def drawn(scenario: Scenario, seed: int) -> tuple[bool, list[bool], float, list[
     groups = [np.flatnonzero(strata == number) for number in range(int(strata.max()) + 1)]
     each = scenario.reviews // len(groups)
     reviewed = np.concatenate([random.permutation(group)[:each] for group in groups])
+    judged: Sequence[int] = range(n_sites)
+    if scenario.unreviewed:
+        judged = random.choice(n_sites, scenario.unreviewed, replace=False).tolist()
+        reviewed = reviewed[~np.isin(site[reviewed], judged)]
     found = count_true(
         scores, site.tolist(), reviewed, truth[reviewed], in_halves=scenario.in_halves, seed=seed
     )
     of_sites = np.bincount(site, truth, n_sites)
-    sites = [est.low <= of_sites[number] <= est.high for number, est in found.groups.items()]
-    widths = [est.high - est.low for est in found.groups.values()]
+    estimates = {number: found.groups[number] for number in judged if number in found.groups}
+    sites = [est.low <= of_sites[number] <= est.high for number, est in estimates.items()]
+    widths = [est.high - est.low for est in estimates.values()]
     inside = found.total.low <= truth.sum() <= found.total.high
     return bool(inside), [bool(s) for s in sites], found.total.high - found.total.low, widths
 
 
-def measured(scenario: Scenario, draws: int, pool: Any) -> tuple[float, float, float, float]:
+def measured(
+    scenario: Scenario, first: int, draws: int, pool: Any
+) -> tuple[float, float, float, float]:
     """Coverage of all and of sites, and the mean widths, as shares of the detections."""
-    runs = list(pool.map(partial(drawn, scenario), range(draws), chunksize=10))
+    runs = list(pool.map(partial(drawn, scenario), range(first, first + draws), chunksize=10))
     inside, sites, width, widths = zip(*runs)
     return (
         float(np.mean(inside)),
@@ -141,12 +155,16 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--only", default="", help="scenarios by name, with semicolons")
     parser.add_argument("--jobs", type=int, default=None)
     arguments = parser.parse_args()
     wanted = {name.strip() for name in arguments.only.split(";") if name.strip()}
     started = time.perf_counter()
-    print(f"{arguments.draws} draws each; inside the interval of 95 %, and its mean width")
+    print(
+        f"{arguments.draws} draws each, seeds from {arguments.first_seed}; inside the interval of "
+        "95 %, and its mean width"
+    )
     print(
         f"{'':28s} {'n':>6s} {'reviews':>7s}  "
         f"{'all':>6s} {'sites':>6s}  {'width':>6s} {'sites':>6s}"
@@ -156,7 +174,9 @@ def main() -> int:
         for scenario in SCENARIOS:
             if wanted and scenario.name not in wanted:
                 continue
-            inside, sites, width, widths = measured(scenario, arguments.draws, pool)
+            inside, sites, width, widths = measured(
+                scenario, arguments.first_seed, arguments.draws, pool
+            )
             coverages.append(inside)
             print(
                 f"{scenario.name:28s} {scenario.n:6d} {scenario.reviews:7d}  {inside:6.1%} "

@@ -114,6 +114,21 @@ def test_of_a_site_that_nobody_reviewed_less_is_known() -> None:
     assert 1 not in result.apart
 
 
+def test_a_site_that_nobody_reviewed_is_as_the_others_whose_scores_are_shifted() -> None:
+    off = []
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        scores, sites, truth = world(random, 4000, [0.3] * 12, shift=3.0)
+        site = np.array(sites)
+        reviewed = sample(random, scores, 300)
+        reviewed = reviewed[site[reviewed] != 0]  # the site of the lowest scores
+        found = count_true(scores, sites, reviewed, truth[reviewed], seed=seed).groups[0]
+        assert found.low <= truth[site == 0].sum() <= found.high
+        off.append(found.value / (site == 0).sum() - 0.3)
+    # Its scores alone would say that one in twelve is true there.
+    assert abs(np.mean(off)) < 0.1
+
+
 def test_strata_are_those_of_sql_and_few_events_are_fewer_strata() -> None:
     scores = np.random.default_rng(0).random(23)
     sizes = np.bincount(strata_of(scores))

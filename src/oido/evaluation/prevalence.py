@@ -3,7 +3,10 @@
 
 The sample is drawn by strata of scores. What is true of the others is drawn from a Bayesian
 logistic model of the reviewed ones: a curve over the rank of the score, which may be off in each
-stratum and in each group (a site, an hour), by as much as the reviews speak for. It is the call
+stratum and in each group (a site, an hour), by as much as the reviews speak for. How high a group
+ranks says something of it, too: where more is true scores are higher, and where a recorder shifts
+scores the same score means less. So groups' levels have a slope over their mean rank (Mundlak 1978,
+"On the pooling of time series and cross section data"), which the reviews find. It is the call
 density estimation of Navine et al. 2024, "All thresholds barred: direct estimation of call density
 in bioacoustic data" (Frontiers in Bird Science 3), with strata that learn from each other in the
 place of flat priors, which pull every pure stratum to the middle where few are reviewed.
@@ -35,9 +38,9 @@ _DRAWS = 1_000
 _MOVES = 5
 
 _LEVEL, _SLOPE = 5.0, 3.0
-"""Standard deviations of the priors of level and slope, in logits; they hold where nothing else
-does. Beside them both have Jeffreys' prior: without it, where few are true (or few are false),
-intervals lie too near to the few, and are too short (Firth 1993, Heinze and Schemper 2002)."""
+"""Standard deviations of the priors of level and slopes, in logits; they hold where nothing else
+does. The level has Jeffreys' prior beside, as a share alone would have (Firth 1993). The slope has
+not: it would be flatter, and of many low ones, where few are true, too many would be counted."""
 
 
 def _quantiles(median: float, count: int) -> list[float]:
@@ -53,6 +56,9 @@ whose scores are shifted would be drawn to the others: a shift of 1 is one of 2 
 
 _SLOPE_OF_GROUP = 0.1
 """So much of the spread of groups' levels is that of their slopes."""
+
+_COMMON = 3
+"""Terms that all detections share: level, slope, slope over groups' means."""
 
 _LOGITS = np.linspace(-18, 18, 721)
 _NORMAL_QUANTILES = [NormalDist().inv_cdf(1 / (1 + math.exp(-x))) for x in _LOGITS.tolist()]
@@ -145,7 +151,8 @@ def halves_of(scores: F64, most: int = STRATA) -> I64:
 
 
 class _Design:
-    """The terms of the model: level, slope over the rank, each stratum, each group's own of both.
+    """The terms of the model: level, slope over the rank and over groups' mean of it, each stratum,
+    each group's own level and slope.
 
     Groups without a review have no terms: what is not known of them is drawn from the prior.
     """
@@ -163,18 +170,21 @@ class _Design:
         self.bin = np.floor(logits / _BIN).astype(np.int64)
         self.curve = np.interp(logits, _LOGITS, _NORMAL_QUANTILES)
         self.centre = float(self.curve[reviewed].mean())
+        means = np.bincount(group, self.curve, n_groups) / np.bincount(group, minlength=n_groups)
+        self.mean_of_group = means - self.curve.mean()
         self.n_strata = int(self.stratum.max()) + 1
         self.seen = np.unique(group[reviewed]) if n_groups > 1 else np.array([], np.int64)
         self.rows = self._rows(reviewed)
 
     def _rows(self, numbers: I64) -> F64:
         """f64[m, terms] of detections of reviewed groups."""
-        found = np.zeros((len(numbers), 2 + self.n_strata + 2 * len(self.seen)))
+        found = np.zeros((len(numbers), _COMMON + self.n_strata + 2 * len(self.seen)))
         found[:, 0], found[:, 1] = 1, self.curve[numbers]
+        found[:, 2] = self.mean_of_group[self.group[numbers]]
         each = np.arange(len(numbers))
-        found[each, 2 + self.stratum[numbers]] = 1
+        found[each, _COMMON + self.stratum[numbers]] = 1
         if len(self.seen):
-            own = 2 + self.n_strata + np.searchsorted(self.seen, self.group[numbers])
+            own = _COMMON + self.n_strata + np.searchsorted(self.seen, self.group[numbers])
             found[each, own] = 1
             found[each, own + len(self.seen)] = self.curve[numbers] - self.centre
         return found
@@ -183,7 +193,7 @@ class _Design:
         """f64[terms]: standard deviations of the priors."""
         n_seen = len(self.seen)
         return np.array(
-            [_LEVEL, _SLOPE]
+            [_LEVEL, _SLOPE, _SLOPE]
             + [stratum_spread] * self.n_strata
             + [group_spread] * n_seen
             + [_SLOPE_OF_GROUP * group_spread] * n_seen
@@ -210,7 +220,8 @@ class _Design:
 class _Posterior:
     """Draws of what is true of the others.
 
-    terms: f64[draws, terms]; levels, slopes: f64[draws, groups], also of groups without a review.
+    terms: f64[draws, terms]; levels, slopes: f64[draws, groups], also of groups without a review;
+    levels have what groups' means say in them.
     """
 
     terms: F64
@@ -220,7 +231,7 @@ class _Posterior:
 
     def logits(self, group: int, place: tuple[float, int]) -> F64:
         curve, stratum = place
-        common = self.terms[:, 0] + self.terms[:, 1] * curve + self.terms[:, 2 + stratum]
+        common = self.terms[:, 0] + self.terms[:, 1] * curve + self.terms[:, _COMMON + stratum]
         own = self.levels[:, group] + self.slopes[:, group] * (curve - self.design.centre)
         return np.asarray(common + own)
 
@@ -245,12 +256,13 @@ def _posterior(design: _Design, is_true: Bools, random: np.random.Generator) -> 
     shares = np.exp(evidence - evidence.max())
     counts = random.multinomial(_DRAWS, shares / shares.sum())
     terms = _draws(design.rows, is_true, weights, covariance, counts, random)
-    first, n_seen = 2 + design.n_strata, len(design.seen)
+    first, n_seen = _COMMON + design.n_strata, len(design.seen)
     own = np.repeat(np.array([g for g, _ in pairs]), counts)[:, None]
     levels = own * random.standard_normal((_DRAWS, design.n_groups))
     slopes = _SLOPE_OF_GROUP * own * random.standard_normal((_DRAWS, design.n_groups))
     levels[:, design.seen] = terms[:, first : first + n_seen]
     slopes[:, design.seen] = terms[:, first + n_seen :]
+    levels += terms[:, 2:3] * design.mean_of_group
     return _Posterior(terms, levels, slopes, design)
 
 
@@ -291,7 +303,7 @@ def _draws(
     Where hardly any (or nearly all) are true, the posterior is skewed, and Laplace's normal is not.
     The ellipse is that normal's (Murray et al. 2010, Nishihara et al. 2014). The posterior over the
     normal is then the likelihood over its own quadratic approximation at the mode, times Jeffreys'
-    prior of level and slope, the root of the determinant of their information.
+    prior of the level, the root of its information.
     """
     signed = rows * np.where(is_true, 1.0, -1.0)[:, None]
     used = np.flatnonzero(counts)
@@ -302,8 +314,6 @@ def _draws(
     mode = (weights @ signed.T)[each].astype(np.float32)
     linear = 1 / (1 + np.exp(mode))
     quadratic = 0.5 * linear * (1 - linear)
-    centred = rows[:, 1] - rows[:, 1].mean()
-    information = np.stack([centred**0, centred, centred**2], axis=1).astype(np.float32)
 
     def from_normal() -> F32:
         """f32[draws, terms + m]: terms and logits of the reviewed, less those at the mode."""
@@ -317,8 +327,8 @@ def _draws(
         odds = np.exp(-(mode[own] + off))
         share = 1 / (1 + odds)
         gain = ((quadratic[own] * off - linear[own]) * off + np.log(share)).sum(axis=1)
-        level, both, slope = ((odds * share**2) @ information).T
-        return np.asarray(gain + 0.5 * np.log(np.maximum(level * slope - both**2, 1e-12)))
+        information = (odds * share**2).sum(axis=1)
+        return np.asarray(gain + 0.5 * np.log(np.maximum(information, 1e-12)))
 
     at = from_normal()
     for _ in range(_MOVES):
