@@ -20,7 +20,7 @@ from tests.signal.sounds import noise, sine
 from tests.signal.test_frontend_mn04 import models_folder
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
-from oido.torch.base import TaughtHead  # noqa: E402  # after the skip
+from oido.torch.base import EvidenceHead  # noqa: E402  # after the skip
 
 MnLogMel = oido.torch.MnLogMel
 YamNetLogMel = oido.torch.YamNetLogMel
@@ -153,7 +153,7 @@ def fitted_head(outputs, inputs, hidden=None, square_root=False, seed=0):
     )
     names = tuple(f"class {n}" for n in range(outputs))
     head = EmbeddingHead(names, layers, "softmax", square_root)
-    return head, TaughtHead([(d.weights, d.bias) for d in layers], square_root)
+    return head, EvidenceHead([(d.weights, d.bias) for d in layers], square_root)
 
 
 @pytest.mark.parametrize("square_root", [False, True])

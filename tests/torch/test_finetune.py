@@ -22,7 +22,7 @@ from tests.torch.toys import WINDOWS, changed, clip_probabilities, states, toy
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
 from oido.torch import finetune as finetune_module  # noqa: E402
-from oido.torch.base import TaughtHead  # noqa: E402
+from oido.torch.base import EvidenceHead  # noqa: E402
 from oido.torch.finetune import FinetuneOptions, FittedHeads, finetune  # noqa: E402
 
 SECOND = WindowParams(32_000, 32_000, 320, 16_000, 32_000, repeat_pause_samples=6_400)
@@ -119,7 +119,7 @@ def fitted_heads(network, sounds, held):
             rows = network.evidence(torch.from_numpy(waveforms))[:, 0].numpy()
         weights = np.linalg.pinv(np.sqrt(rows), rcond=1e-2) @ (6 * sounds.targets[clips] - 3)
         layer = (weights.T.astype(np.float32), np.zeros(sounds.classes, np.float32))
-        return TaughtHead([layer], square_root=True)
+        return EvidenceHead([layer], square_root=True)
 
     return FittedHeads(fitted(np.flatnonzero(~held)), fitted(np.arange(len(sounds))))
 

@@ -25,7 +25,7 @@ from tests.signal.sounds import noise, sine
 from tests.signal.test_frontend_mn04 import models_folder
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
-from oido.torch.base import TaughtHead  # noqa: E402
+from oido.torch.base import EvidenceHead  # noqa: E402
 from oido.torch.finetune import FinetuneOptions, FittedHeads, finetune  # noqa: E402
 from oido.torch.to_litert import TOLERANCE, as_model, largest_difference  # noqa: E402
 
@@ -52,7 +52,7 @@ def least_squares(module, sounds):
     square_root = isinstance(module, oido.torch.YamNet)
     weights = np.linalg.pinv(np.sqrt(rows) if square_root else rows) @ (8 * sounds.targets - 4)
     layer = (weights.T.astype(np.float32), np.zeros(3, np.float32))
-    return TaughtHead([layer], square_root)
+    return EvidenceHead([layer], square_root)
 
 
 @pytest.fixture(

@@ -42,7 +42,7 @@ _LEAST_ROOTED = 1e-6
 """Below it the root is a straight line, whose slope is finite."""
 
 
-class TaughtHead(nn.Module):
+class EvidenceHead(nn.Module):
     """[square root →] dense [→ relu → dense]: a head that was fitted on a network's evidence.
 
     layers: f32[out, in] weights and f32[out] bias of each. square_root: √max(x, 0) comes first.
@@ -99,7 +99,7 @@ class StagedNetwork(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self.taught: TaughtHead | None = None
+        self.taught: EvidenceHead | None = None
         """A head on the evidence, which scores in the place of the network's own."""
 
     @abstractmethod
@@ -134,7 +134,7 @@ class StagedNetwork(nn.Module, ABC):
     def new_head(self, classes: int) -> None:
         """Other classes: the layer that scores is made anew, with random weights."""
 
-    def set_head(self, head: TaughtHead) -> None:
+    def set_head(self, head: EvidenceHead) -> None:
         """Other classes: a head that was fitted on the evidence scores from now on."""
         if head.inputs != self.evidence_dim:
             raise OptionError(

@@ -28,7 +28,7 @@ from oido.datasets.dataset import accuracy
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.params import WindowParams
-from oido.torch.base import StagedNetwork, TaughtHead, numpy_copy
+from oido.torch.base import EvidenceHead, StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
 from oido.torch.optimization import seeded
 from oido.torch.training_loop import FinetuneOptions, Learner, Windows
@@ -60,8 +60,8 @@ class FittedHeads(NamedTuple):
     held out, where training begins, and on all; what training changes of the one is done to the
     other, so that no clip is lost by being held out."""
 
-    without_validation: TaughtHead
-    on_all: TaughtHead
+    without_validation: EvidenceHead
+    on_all: EvidenceHead
 
 
 @dataclass(frozen=True, eq=False)

@@ -258,7 +258,7 @@ def fitted_heads(
 
     selection: of a head on all of them, which is used if it is linear.
     """
-    from oido.torch.base import TaughtHead
+    from oido.torch.base import EvidenceHead
     from oido.torch.finetune import FittedHeads
 
     linear = [c for c in CANDIDATES if isinstance(c.options, LinearOptions)]
@@ -267,7 +267,7 @@ def fitted_heads(
     chosen = [c for c in linear if c.name == selection.chosen]
     part = select(known.subset(~held), chosen, seed=seed, jobs=jobs)
     without, on_all = (
-        TaughtHead([(layer.weights, layer.bias) for layer in head.layers], head.square_root)
+        EvidenceHead([(layer.weights, layer.bias) for layer in head.layers], head.square_root)
         for head in (part.head, selection.head)
     )
     return FittedHeads(without, on_all)
