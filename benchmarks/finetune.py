@@ -7,11 +7,11 @@
 
 Prints a Markdown table for each network, a row as soon as its fold is done: accuracy of clips, log
 loss and expected calibration error, of oido's head on frozen embeddings and of the fine-tuned
-network (which learns from four fifths of the same clips; the others tell it when to stop), and
-processor minutes of one thread. ESC-10 has folds of its own; the other sets get three, sources kept
-whole. --parts: a row for each fold and each part of the recipe that is left out. The teacher is a
-head on both networks. Judged is the graph that LiteRT runs. Embeddings are those that heads.py
-keeps.
+network (which learns from four fifths of the same clips; the others tell it when to stop and how
+far to go, and are in the head), and processor minutes of one thread. ESC-10 has folds of its own;
+the other sets get three, sources kept whole. --parts: a row for each fold and each part of the
+recipe that is left out. The teacher is a head on both networks. Judged is the graph that LiteRT
+runs. Embeddings are those that heads.py keeps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from oido.signal.decode import open_audio
 from oido.signal.mixing import mono_blocks
 from oido.signal.resample import Resampler
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
-from oido.training.model_selection import select
+from oido.training.finetune import fitted_heads
+from oido.training.model_selection import ModelSelection, select
 
 if TYPE_CHECKING:
     from oido.torch.training_loop import FinetuneOptions
@@ -92,15 +93,17 @@ def by_folds(name: str, arguments: argparse.Namespace) -> None:
     for fold in np.unique(frozen.folds)[: arguments.folds]:
         learns = frozen.folds != fold
         known, unknown = frozen.subset(learns), frozen.subset(~learns)
-        head = select(known, seed=arguments.seed).head
-        figures = judged(head.scores(unknown.embeddings), unknown)
+        selection = select(known, seed=arguments.seed)
+        figures = judged(selection.head.scores(unknown.embeddings), unknown)
         rows.setdefault("the head", []).append(figures)
         print(line(str(fold + 1), "the head", figures, ""), flush=True)
         soft = select(teacher.subset(learns), seed=arguments.seed).out_of_fold
         held = [waveforms[n] for n in np.flatnonzero(~learns)]
         for way, changed in parts.items():
             options = options_of(arguments, changed)
-            model, epochs, minutes = tuned(base, waveforms, frozen, learns, soft, options)
+            model, epochs, minutes = tuned(
+                base, waveforms, frozen, learns, selection, soft, options
+            )
             figures = (*judged(scored(model, held), unknown), minutes)
             rows.setdefault(way, []).append(figures)
             print(line(str(fold + 1), way, figures, str(epochs)), flush=True)
@@ -121,6 +124,7 @@ def tuned(
     waveforms: list[NDArray[np.float32]],
     clips: EmbeddedClips,
     known: NDArray[np.bool_],
+    selection: ModelSelection,
     soft: NDArray[np.float32] | None,
     options: FinetuneOptions,
 ) -> tuple[AudioModel, int, float]:
@@ -141,9 +145,18 @@ def tuned(
         clips.groups[known],
         soft=soft,
     )
+    held = sounds.held_out(options.validation, options.seed)
     network = kind.from_pretrained(base.path)
-    result = finetune(network, sounds, base.windows, options=options, progress=show)
-    epochs = sum(report.stages > 1 for report in result.history)
+    result = finetune(
+        network,
+        sounds.subset(np.flatnonzero(~held)),
+        base.windows,
+        validation=sounds.subset(np.flatnonzero(held)),
+        heads=fitted_heads(clips.subset(known), held, selection, options.seed),
+        options=options,
+        progress=show,
+    )
+    epochs = sum(report.share == 1.0 for report in result.history)
     return as_model(network, base, clips.classes), epochs, result.cpu_seconds / 60
 
 

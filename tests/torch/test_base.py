@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import oido.torch
-from oido.errors import ModelFormatError
+from oido.errors import ModelFormatError, OptionError
 from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
+from oido.models.tflite.evidence import with_evidence
 from oido.params import MnFrontEndParams
 from oido.signal.frontend import MnFrontEnd
+from oido.training.fit import Dense, EmbeddingHead
 from tests.signal.sounds import noise, sine
+from tests.signal.test_frontend_mn04 import models_folder
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
+from oido.torch.base import EvidenceHead  # noqa: E402  # after the skip
+
 MnLogMel = oido.torch.MnLogMel
 YamNetLogMel = oido.torch.YamNetLogMel
 
@@ -131,3 +138,82 @@ def test_silence_has_a_finite_gradient(front_end):
 def test_a_window_of_another_length_is_refused():
     with pytest.raises(ModelFormatError, match="has 401 samples, and YAMNet's 400"):
         YamNetLogMel(np.zeros(401, np.float32))
+
+
+def fitted_head(outputs, inputs, hidden=None, square_root=False, seed=0):
+    """One of random weights: by `oido.training`, and the same as a module."""
+    random = np.random.default_rng(seed)
+    sizes = [inputs, *([hidden] if hidden else []), outputs]
+    layers = tuple(
+        Dense(
+            random.normal(0, size**-0.5, (out, size)).astype(np.float32),
+            random.normal(0, 1, out).astype(np.float32),
+        )
+        for size, out in pairwise(sizes)
+    )
+    names = tuple(f"class {n}" for n in range(outputs))
+    head = EmbeddingHead(names, layers, "softmax", square_root)
+    return head, EvidenceHead([(d.weights, d.bias) for d in layers], square_root)
+
+
+@pytest.mark.parametrize("square_root", [False, True])
+@pytest.mark.parametrize("hidden", [None, 7])
+def test_a_fitted_head_scores_as_it_was_fitted(hidden, square_root):
+    head, module = fitted_head(3, 20, hidden, square_root)
+    x = np.random.default_rng(1).normal(0, 1, (50, 20)).astype(np.float32)
+    x[:5] = 0.0
+    rows = torch.from_numpy(x).requires_grad_()
+    logits = module(rows.reshape(5, 10, 20)).reshape(50, 3)
+    np.testing.assert_allclose(logits.detach().numpy(), head.logits(x), rtol=0, atol=1e-5)
+    logits.sum().backward()
+    assert torch.isfinite(rows.grad).all(), "the root's slope at 0 is finite"
+
+
+@pytest.fixture(params=["yamnet", "mn04"])
+def base_and_module(request, model):
+    if request.param == "yamnet":
+        base = load_model(model.path, precision="float32")
+        return base, oido.torch.YamNet.from_pretrained(model.path)
+    path = models_folder() / "mn04_as_mAP_432.pt"
+    return load_model(path, window_seconds=1.0), oido.torch.Mn04.from_pretrained(path)
+
+
+def test_evidence_is_what_litert_gives_a_head(base_and_module, sounds, tell):
+    base, module = base_and_module
+    predictor, size = Predictor.of(with_evidence(base)), base.windows.window_samples
+    worst = 0.0
+    for waveform in sounds(module.sample_rate_hz).values():
+        window = np.resize(waveform, size).astype(np.float32)
+        expected = predictor.predict(window, base.windows.hop_samples).embeddings
+        with torch.inference_mode():
+            evidence = module.evidence(torch.from_numpy(window)[None]).numpy()
+        assert evidence.shape[-1] == module.evidence_dim
+        worst = max(worst, float(np.abs(evidence.reshape(expected.shape) - expected).max()))
+    tell(f"{type(module).__name__}: evidence differs from LiteRT's by {worst:.1e}")
+    assert worst < 1e-4
+
+
+def test_a_head_that_is_set_scores_and_learns(base_and_module, sounds):
+    _, module = base_and_module
+    assert module.classes in {521, 527}
+    _, taught = fitted_head(3, module.evidence_dim)
+    module.set_head(taught)
+    waveform = torch.from_numpy(sounds(module.sample_rate_hz)["tone"])[None]
+    with torch.inference_mode():
+        heard, evidence = module(waveform), module.evidence(waveform)
+        np.testing.assert_array_equal(heard.scores, torch.sigmoid(taught(evidence)))
+        np.testing.assert_array_equal(heard.embeddings, module.embed(waveform))
+        assert torch.equal(module.head(module.head_input(waveform)), module.logits(waveform))
+    assert module.classes == 3
+    module.unfreeze_last(1)
+    assert all(p.requires_grad for p in taught.parameters())
+    assert not any("taught" in name for name in getattr(module.weights(), "keys", tuple)())
+    with pytest.raises(OptionError, match="20 numbers"):
+        module.set_head(fitted_head(3, 20)[1])
+
+
+def test_a_spectrum_of_float32_is_nearly_the_same(base_and_module):
+    _, module = base_and_module
+    waveform = torch.from_numpy(noise(module.sample_rate_hz, level=0.1))
+    fast = module.front_end.in_float32()
+    np.testing.assert_allclose(fast(waveform), module.front_end(waveform), rtol=0, atol=1e-3)

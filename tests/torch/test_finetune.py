@@ -21,7 +21,9 @@ from tests.signal.sounds import noise
 from tests.torch.toys import WINDOWS, changed, clip_probabilities, states, toy
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
-from oido.torch.finetune import FinetuneOptions, finetune  # noqa: E402
+from oido.torch import finetune as finetune_module  # noqa: E402
+from oido.torch.base import EvidenceHead  # noqa: E402
+from oido.torch.finetune import FinetuneOptions, FittedHeads, finetune  # noqa: E402
 
 SECOND = WindowParams(32_000, 32_000, 320, 16_000, 32_000, repeat_pause_samples=6_400)
 QUICK = FinetuneOptions(stages=(1, 2), epochs=2, head_epochs=4, views=1, windows_per_clip=2)
@@ -108,13 +110,102 @@ def test_the_head_that_is_given_back_is_the_modules(learnt):
     np.testing.assert_allclose(embeddings @ weights.T + bias, logits, atol=1e-4)
 
 
+def fitted_heads(network, sounds, held):
+    """By least squares, on the clips that are not held out and on all."""
+
+    def fitted(clips):
+        waveforms = np.stack([sounds.waveforms[n][:15_600] for n in clips])
+        with torch.inference_mode():
+            rows = network.evidence(torch.from_numpy(waveforms))[:, 0].numpy()
+        weights = np.linalg.pinv(np.sqrt(rows), rcond=1e-2) @ (6 * sounds.targets[clips] - 3)
+        layer = (weights.T.astype(np.float32), np.zeros(sounds.classes, np.float32))
+        return EvidenceHead([layer], square_root=True)
+
+    return FittedHeads(fitted(np.flatnonzero(~held)), fitted(np.arange(len(sounds))))
+
+
+@pytest.fixture
+def from_heads(network):
+    """A job that begins with fitted heads, and runs with other options where a test says so."""
+    sounds = toy()
+    held = np.arange(len(sounds)) >= 8
+    heads = fitted_heads(network, sounds, held)
+    options = dataclasses.replace(QUICK, stages=(1, 3), epochs=3, rate=3e-3)
+
+    def run(**changed):
+        result = finetune(
+            network,
+            sounds.subset(np.flatnonzero(~held)),
+            WINDOWS,
+            validation=sounds.subset(np.flatnonzero(held)),
+            heads=heads,
+            options=dataclasses.replace(options, **changed),
+        )
+        return result, heads
+
+    return run
+
+
+def test_it_begins_with_a_fitted_head_and_tries_what_is_between(from_heads, network):
+    before = states(network)
+    result, heads = from_heads()
+    assert [r.stages for r in result.history] == [1, 3, 3, 3, 3, 3, 3]
+    assert [r.share for r in result.history] == [0.0, 1.0, 1.0, 1.0, 0.25, 0.5, 0.75]
+    assert [np.isnan(r.loss) for r in result.history] == [True, *[False] * 3, *[True] * 3]
+    assert result.best == min(result.history, key=lambda r: r.validation_loss)
+    assert result.best.validation_loss < result.history[0].validation_loss
+    assert {"layer13", "layer14"} <= changed(before, network) <= {"layer13", "layer14", "head"}
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+    assert heads.on_all.dense[0].weight.shape == (2, 1536), "heads are left as they were passed"
+
+
+def test_where_nothing_is_gained_it_is_the_head_on_all_clips(from_heads, network):
+    """Not only nearly: the same weights, and the network as it was."""
+    before = states(network)
+    result, heads = from_heads(rate=10.0)
+    assert result.best.share == 0.0
+    (weights, bias), (layer,) = result.head[0], heads.on_all.dense
+    np.testing.assert_allclose(weights, layer.weight.detach().numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(bias, layer.bias.detach().numpy(), rtol=0, atol=1e-6)
+    assert changed(before, network) <= {"head"}
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75, 1.0])
+def test_what_changes_is_done_to_the_head_on_all_clips(from_heads, network, monkeypatch, share):
+    """A place on the way is between the weights, and the head of all clips is moved as far."""
+    start = {n: v.clone() for n, v in network.state_dict().items()}
+    kept, note = {}, finetune_module._Run._note
+
+    def only(self, stages, loss, windows, at):
+        kept[at] = {n: v.clone() for n, v in self._learner.network.state_dict().items()}
+        note(self, stages, loss, windows, at)
+        report, state = self._best[at]
+        loss = 0.0 if at == share else 9.0
+        self._best[at] = (report._replace(validation_loss=loss), state)
+
+    monkeypatch.setattr(finetune_module._Run, "_note", only)
+    result, heads = from_heads(epochs=1)
+    slope = result.best.slope / result.history[0].slope
+    name = "layers.layer14.pointwise_conv.weight"
+    expected = start[name] + share * (kept[1.0][name] - start[name])
+    torch.testing.assert_close(network.state_dict()[name], expected)
+    assert not torch.equal(expected, start[name])
+    begun, learnt = kept[0.0]["taught.layers.0.weight"], kept[1.0]["taught.layers.0.weight"]
+    torch.testing.assert_close(begun, heads.without_validation.dense[0].weight.detach())
+    whole = heads.on_all.dense[0].weight.detach()
+    torch.testing.assert_close(
+        torch.from_numpy(result.head[0][0]), slope * (whole + share * (learnt - begun))
+    )
+
+
 def test_mn04_learns_with_its_statistics_kept():
     module = oido.torch.Mn04.from_state(random_state())
     before = states(module)
     statistics = {n: v for n, v in module.weights().items() if "running" in n}
     options = dataclasses.replace(QUICK, stages=(1, 3), epochs=1, views=0, rate=1e-5)
     result = finetune(module, toy(32_000), SECOND, options=options)
-    assert [r.stages for r in result.history] == [1] * 4 + [3]
+    assert [r.stages for r in result.history] == [1] * 4 + [3] * 4
+    assert [r.share for r in result.history] == [0.0] * 4 + [1.0, 0.25, 0.5, 0.75]
     assert changed(before, module) <= {"features.15", "features.16", "head"}
     assert [w.shape for w, _ in result.head] == [(512, 384), (2, 512)]
     after = module.weights()
@@ -134,7 +225,7 @@ def test_several_labels_and_unknown_ones(network):
     known = ~np.isnan(sounds.targets)
     right = ((scores[:, 0].numpy() > 0.5) == (sounds.targets > 0))[known].mean()
     assert right > 0.8
-    assert np.isfinite([r.loss for r in result.history]).all()
+    assert np.isfinite([r.loss for r in result.history if r.share in {0.0, 1.0}]).all()
 
 
 def test_a_part_is_held_out_by_source(network):

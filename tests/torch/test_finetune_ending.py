@@ -25,7 +25,7 @@ def test_early_stop(network):
     )
     before = states(network)
     result = finetune(network, toy(), WINDOWS, validation=toy(), options=options)
-    deeper = [r for r in result.history if r.stages == 6]
+    deeper = [r for r in result.history if r.share == 1.0]
     assert len(deeper) < 8
     assert not any(r.best for r in deeper[-2:])
     assert result.stopped == "finished"
@@ -52,7 +52,7 @@ def test_time_that_is_over_in_a_phase_keeps_the_best(network, monkeypatch):
     others = toy()
     result = finetune(network, toy(), WINDOWS, validation=others, options=options, progress=tell)
     assert result.stopped == "time"
-    assert [r.stages for r in result.history] == [1] * 4 + [2]
+    assert [r.stages for r in result.history if r.share in {0.0, 1.0}] == [1] * 4 + [2]
     loss = -np.log((clip_probabilities(network, others) * others.targets).sum(axis=1)).mean()
     assert loss == pytest.approx(result.best.validation_loss, abs=2e-3)
 
@@ -91,7 +91,7 @@ def test_phases_share_the_time(network, monkeypatch):
     )
     others = toy()
     result = finetune(network, toy(), WINDOWS, validation=others, options=options, progress=advance)
-    assert [r.stages for r in result.history] == [1, 1, 2, 2, 3, 3]
+    assert [r.stages for r in result.history if r.share in {0.0, 1.0}] == [1, 1, 2, 2, 3, 3]
     assert result.stopped == "time"
 
 

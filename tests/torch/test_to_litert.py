@@ -25,7 +25,8 @@ from tests.signal.sounds import noise, sine
 from tests.signal.test_frontend_mn04 import models_folder
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'oido[torch]'")
-from oido.torch.finetune import FinetuneOptions, finetune  # noqa: E402
+from oido.torch.base import EvidenceHead  # noqa: E402
+from oido.torch.finetune import FinetuneOptions, FittedHeads, finetune  # noqa: E402
 from oido.torch.to_litert import TOLERANCE, as_model, largest_difference  # noqa: E402
 
 LABELS = ("tone", "hiss", "clicks")
@@ -43,15 +44,31 @@ def toy(rate):
     return LabelledSounds(waveforms, np.eye(3, dtype=np.float32)[[0, 1, 2] * 3])
 
 
-@pytest.fixture(scope="module", params=["yamnet", "mn04"])
+def least_squares(module, sounds):
+    """A head on the evidence of the clips, of logits of 4 and −4."""
+    with torch.inference_mode():
+        evidence = module.evidence(torch.from_numpy(np.stack(sounds.waveforms))).numpy()
+    rows = evidence.reshape(len(sounds), -1, module.evidence_dim)[:, 0]
+    square_root = isinstance(module, oido.torch.YamNet)
+    weights = np.linalg.pinv(np.sqrt(rows) if square_root else rows) @ (8 * sounds.targets - 4)
+    layer = (weights.T.astype(np.float32), np.zeros(3, np.float32))
+    return EvidenceHead([layer], square_root)
+
+
+@pytest.fixture(
+    scope="module", params=["yamnet", "mn04", "yamnet, a fitted head", "mn04, a fitted head"]
+)
 def trained(request, model):
     """A base model, and the module that was trained on from it."""
-    if request.param == "yamnet":
+    if request.param.startswith("yamnet"):
         base, module = model, oido.torch.YamNet.from_pretrained(model.path)
     else:
         path = models_folder() / "mn04_as_mAP_432.pt"
         base, module = load_model(path, window_seconds=1.0), oido.torch.Mn04.from_pretrained(path)
-    finetune(module, toy(module.sample_rate_hz), base.windows, options=QUICK)
+    sounds, heads = toy(module.sample_rate_hz), None
+    if "fitted" in request.param:
+        heads = FittedHeads(*[least_squares(module, sounds)] * 2)
+    finetune(module, sounds, base.windows, heads=heads, options=QUICK)
     return base, module
 
 

@@ -203,6 +203,7 @@ def learner(module, scores=None, **options):
     rate = module.sample_rate_hz
     windows = replace(WINDOWS, sample_rate_hz=rate, window_samples=15_600 * rate // 16_000)
     sounds = replace(toy_sounds(rate), soft=scores)
+    module.new_head(sounds.classes)
     return Learner(module, sounds, windows, [], FinetuneOptions(**options))
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +19,10 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.training import finetune as module
 from oido.training.baselines import logistic
 from oido.training.embed import embed
-from oido.training.finetune import finetune
+from oido.training.finetune import finetune, fitted_heads
 from oido.training.held_out import HeldOutResult, judge_logistic
+from oido.training.model_selection import select
+from tests.training.embedded_sounds import made_clips
 from tests.training.taught_sounds import KINDS, make_sounds
 
 pytest.importorskip("torch", reason="fine-tuning needs oido[torch]")
@@ -42,7 +46,8 @@ def test_a_network_is_taught_judged_and_exported(tmp_path: Path) -> None:
     assert lines[-1].startswith("yamnet/classification, trained further, on sources held out: ")
     assert lines[1].startswith("a head on ")
     assert lines[1].endswith(" teaches, too")
-    assert all(line.startswith("epoch ") for line in lines[2:-1])
+    assert lines[2].startswith("0% of the way from the head to the network: on held-out clips ")
+    assert all(re.match(r"epoch |\d+% of the way ", line) for line in lines[2:-1])
     report = result.report.to_dict()
     assert report["clip_accuracy"] >= 0.6
     assert report["facts"]["teacher"] == lines[1].removesuffix(" teaches, too")
@@ -58,6 +63,21 @@ def test_a_network_is_taught_judged_and_exported(tmp_path: Path) -> None:
     clip = result.test[0].path
     own = oido.AudioClassifier(result.model, jobs=1).classify(clip)
     np.testing.assert_allclose(heard.classify(clip).scores, own.scores, atol=1e-4)
+
+
+def test_heads_are_fitted_without_the_clips_that_are_held_out_and_on_all() -> None:
+    """Both linear, whatever head was chosen, so that a change of the one fits the other."""
+    clips = made_clips(per_class=8)
+    held = np.arange(len(clips)) % 4 == 0
+    linear = select(clips)
+    part = select(clips.subset(~held))
+    for selection in (linear, replace(linear, chosen="one hidden layer")):
+        heads = fitted_heads(clips, held, selection, 0)
+        for head, made in ((part.head, heads.without_validation), (linear.head, heads.on_all)):
+            (layer,) = made.dense
+            np.testing.assert_array_equal(layer.weight.detach().numpy(), head.layers[0].weights)
+            np.testing.assert_array_equal(layer.bias.detach().numpy(), head.layers[0].bias)
+            assert made.square_root == head.square_root
 
 
 def test_what_cannot_be_trained_further_is_told(tmp_path: Path) -> None:

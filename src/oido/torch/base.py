@@ -13,6 +13,7 @@ rounding of a float32 FFT is far above the silence of the other bands, and the s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,6 +38,45 @@ class Heard(NamedTuple):
     embeddings: Tensor
 
 
+_LEAST_ROOTED = 1e-6
+"""Below it the root is a straight line, whose slope is finite."""
+
+
+class EvidenceHead(nn.Module):
+    """[square root →] dense [→ relu → dense]: a head that was fitted on a network's evidence.
+
+    layers: f32[out, in] weights and f32[out] bias of each. square_root: √max(x, 0) comes first.
+    """
+
+    def __init__(self, layers: Sequence[tuple[F32, F32]], square_root: bool) -> None:
+        super().__init__()
+        self.square_root = square_root
+        self.layers = nn.ModuleList(nn.Linear(w.shape[1], w.shape[0]) for w, _ in layers)
+        with torch.no_grad():
+            for layer, values in zip(self.dense, layers):
+                for parameter, value in zip((layer.weight, layer.bias), values):
+                    parameter.copy_(torch.from_numpy(np.array(value, np.float32)))
+
+    @property
+    def dense(self) -> list[nn.Linear]:
+        """The layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers it scores."""
+        return self.dense[0].in_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f32[…, inputs] → logits f32[…, classes]."""
+        if self.square_root:
+            x = torch.relu(x)
+            x = x * x.clamp_min(_LEAST_ROOTED).rsqrt()
+        for number, layer in enumerate(self.dense):
+            x = layer(torch.relu(x) if number else x)
+        return x
+
+
 class StagedNetwork(nn.Module, ABC):
     """A front end, a body that gives embeddings, and a head that scores them.
 
@@ -48,12 +88,19 @@ class StagedNetwork(nn.Module, ABC):
 
     sample_rate_hz: int
     embedding_dim: int
-    front_end: nn.Module
+    front_end: YamNetLogMel | MnLogMel
     bands_axis: int
     """Where the bands of patches are, -1 or -2; frames are the other one."""
+    evidence_dim: int
+    """How many numbers a taught head learns from (`oido.models.tflite.evidence`)."""
     keep_statistics: bool = False
     """Whether batch normalisation keeps its statistics also where something learns, as is better
     for small batches; heeded by the next `train`. YAMNet has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taught: EvidenceHead | None = None
+        """A head on the evidence, which scores in the place of the network's own."""
 
     @abstractmethod
     def stages(self) -> dict[str, nn.Module]:
@@ -69,24 +116,60 @@ class StagedNetwork(nn.Module, ABC):
         """Embeddings f32[…, dim] of a waveform or of patches."""
 
     @abstractmethod
-    def head(self, embeddings: Tensor) -> Tensor:
+    def evidence(self, sound: Tensor) -> Tensor:
+        """f32[…, evidence_dim] of a waveform or of patches: the embedding, and beside it what other
+        layers say."""
+
+    @abstractmethod
+    def own_head(self, embeddings: Tensor) -> Tensor:
         """Logits f32[…, classes] of embeddings f32[…, dim]."""
+
+    @property
+    def classes(self) -> int:
+        """How many are scored."""
+        linear = [m for m in self.stages()["head"].modules() if isinstance(m, nn.Linear)]
+        return linear[-1].out_features
 
     @abstractmethod
     def new_head(self, classes: int) -> None:
         """Other classes: the layer that scores is made anew, with random weights."""
 
+    def set_head(self, head: EvidenceHead) -> None:
+        """Other classes: a head that was fitted on the evidence scores from now on."""
+        if head.inputs != self.evidence_dim:
+            raise OptionError(
+                tr(
+                    "this head is for {inputs} numbers, and the network gives {evidence_dim}",
+                    inputs=head.inputs,
+                    evidence_dim=self.evidence_dim,
+                )
+            )
+        device = next(self.parameters()).device
+        self.taught = head.to(device).train(self.training)
+
+    def head_input(self, sound: Tensor) -> Tensor:
+        """What the head scores: embeddings, or the evidence for one that was fitted on it."""
+        return self.embed(sound) if self.taught is None else self.evidence(sound)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits f32[…, classes] of what `head_input` gives."""
+        logits: Tensor = (self.own_head if self.taught is None else self.taught)(features)
+        return logits
+
     def logits(self, sound: Tensor) -> Tensor:
         """Scores before the sigmoid, f32[…, classes]: what a loss should be made of."""
-        return self.head(self.embed(sound))
+        return self.head(self.head_input(sound))
 
     def forward(self, sound: Tensor) -> Heard:
         """Scores and embeddings of a waveform or of patches.
 
         Raises InvalidSamplesError for another shape, or for whole numbers.
         """
+        if self.taught is not None:
+            evidence = self.evidence(sound)
+            return Heard(torch.sigmoid(self.taught(evidence)), evidence[..., : self.embedding_dim])
         embeddings = self.embed(sound)
-        return Heard(torch.sigmoid(self.head(embeddings)), embeddings)
+        return Heard(torch.sigmoid(self.own_head(embeddings)), embeddings)
 
     def unfreeze_last(self, count: int) -> tuple[str, ...]:
         """Let the last ``count`` stages learn and freeze the others; the names of those that learn.
@@ -202,6 +285,11 @@ class YamNetLogMel(nn.Module):
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("mel", torch.from_numpy(mel).float(), persistent=False)
 
+    def in_float32(self) -> YamNetLogMel:
+        """The same with a spectrum of float32, which takes a third of the time."""
+        window = self.window
+        return YamNetLogMel(numpy_copy(window), torch.float32).to(window.device)
+
     def frames(self, waveform: Tensor) -> Tensor:
         """Log-mel frames without padding: f32[…, 1 + (n − 400) // 160, 64]."""
         p = self.params
@@ -236,6 +324,10 @@ class MnLogMel(nn.Module):
         mel = torch.from_numpy(kaldi_mel_matrix(params).T.copy())
         self.register_buffer("window", window.to(dtype), persistent=False)
         self.register_buffer("mel", mel.to(dtype), persistent=False)  # [128, 513]
+
+    def in_float32(self) -> MnLogMel:
+        """The same with a spectrum of float32, which takes a third of the time."""
+        return MnLogMel(torch.float32).to(self.window.device)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """The patch of each waveform."""

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tuning: a network that knows sound learns new classes, from its last stage backwards.
 
-First the head alone is trained, on embeddings that are computed once; then the last stages learn
-with it, then more of them, with rates that fall towards the sound, on windows that are drawn and
-augmented anew in each epoch. Held-out clips are evaluated after each epoch; the best weights are
-kept, also when time is over or the run is interrupted. Phases share the time that there is. Clips
+It begins with a head: one that was fitted already on the network's evidence, or a new one that is
+trained alone, on embeddings that are computed once. Then the last stages learn with it, with rates
+that fall towards the sound, on windows that are drawn and augmented anew in each epoch. Held-out
+clips are evaluated after each epoch, and then a few places on the straight way from the weights
+with the head to the last that learnt (Wortsman et al., Robust fine-tuning of zero-shot models,
+2022); the best weights are kept, also when time is over or the run is interrupted. Clips
 are evaluated with the slope of the logits that fits best (temperature scaling, Guo et al. 2017):
 how confident a network is changes from epoch to epoch, whatever it has learnt.
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ from oido.datasets.dataset import accuracy
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.params import WindowParams
-from oido.torch.base import StagedNetwork, numpy_copy
+from oido.torch.base import EvidenceHead, StagedNetwork, numpy_copy
 from oido.torch.clips import LabelledSounds
 from oido.torch.optimization import seeded
 from oido.torch.training_loop import FinetuneOptions, Learner, Windows
@@ -34,8 +37,9 @@ Stopped = Literal["finished", "time", "interrupted"]
 
 
 class EpochReport(NamedTuple):
-    """An epoch: numbers are from 1. stages: how many learnt. loss: in training.
+    """An epoch: numbers are from 1. stages: how many learnt. loss: in training, NaN where none was.
 
+    share: how far the weights are from those with the head alone (0) to those that learnt (1).
     validation_loss, validation_accuracy: of whole clips that were held out, with logits times
     ``slope``, which fits them best. best: the least loss so far. cpu_seconds: since the start.
     """
@@ -48,16 +52,26 @@ class EpochReport(NamedTuple):
     slope: float
     best: bool
     cpu_seconds: float
+    share: float
+
+
+class FittedHeads(NamedTuple):
+    """Linear heads on `StagedNetwork.evidence`, fitted and calibrated: without the clips that are
+    held out, where training begins, and on all; what training changes of the one is done to the
+    other, so that no clip is lost by being held out."""
+
+    without_validation: EvidenceHead
+    on_all: EvidenceHead
 
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
     """The result. module: the network that was passed, with the best weights, in evaluation mode.
 
-    history: of all epochs; best: the one whose weights these are. head: the linear layers behind
-    the embedding, (f32[out, in] weights, f32[out] bias) each, with the network's own activation
-    between; the slope of the best epoch is in them. validation: i64, numbers of the clips that
-    were held out; empty if others were passed. stopped: "finished", or why it ended before.
+    history: of all epochs; best: the one whose weights these are. head: its linear layers,
+    (f32[out, in] weights, f32[out] bias) each, with the network's own activation between (relu in
+    one that was fitted); the slope of the best epoch is in them. validation: i64, numbers of the
+    clips that were held out; empty if others were passed. stopped: "finished", or why it ended.
     cpu_seconds: processor time.
     """
 
@@ -77,15 +91,17 @@ def finetune(
     windows: WindowParams,
     *,
     validation: LabelledSounds | None = None,
+    heads: FittedHeads | None = None,
     backgrounds: Sequence[F32] = (),
     options: FinetuneOptions | None = None,
     progress: Callable[[EpochReport], None] | None = None,
 ) -> Finetuned:
-    """Give ``network`` a new head for the classes of ``sounds``, and train it and what is before.
+    """Give ``network`` a head for the classes of ``sounds``, and train it and what is before.
 
     windows: what the classifier will hear at once, `AudioModel.windows` of the same network.
     validation: clips that tell when to stop; None: a part of ``sounds``, whole sources.
-    backgrounds: sounds of no class, to be mixed in. progress: called after each epoch.
+    heads: to begin with; None: a new one. backgrounds: sounds of no class, to be mixed in.
+    progress: called after each epoch.
 
     KeyboardInterrupt ends the run with the best weights so far, once there are some. Memory: the
     waveforms, the embeddings of some 40,000 windows and of those held out, and a batch. Raises
@@ -120,9 +136,17 @@ def finetune(
             tr("validation clips must have the same classes as those that are learnt")
         )
     with seeded(options.seed, options.threads):
-        learner = Learner(network, sounds, windows, backgrounds, options)
-        run = _Run(learner, validation, options, progress or (lambda _: None))
-        stopped = run.run()
+        if heads is None:
+            network.new_head(sounds.classes)
+        else:
+            network.set_head(copy.deepcopy(heads.without_validation))
+        precise, network.front_end = network.front_end, network.front_end.in_float32()
+        try:
+            learner = Learner(network, sounds, windows, backgrounds, options)
+            run = _Run(learner, validation, heads, options, progress or (lambda _: None))
+            stopped = run.run()
+        finally:
+            network.front_end = precise
     return Finetuned(
         network,
         tuple(run.history),
@@ -139,6 +163,12 @@ _SHARE_OF_VIEWS = 0.25
 """Of the time that there is, after which the head has no further views to learn from."""
 
 
+_SHARES = (0.25, 0.5, 0.75)
+"""Places on the way from the head's weights to those that learnt, where both ends are known."""
+
+_State = dict[str, Tensor]
+
+
 class _Run:
     """The phases, and the best weights so far."""
 
@@ -146,73 +176,120 @@ class _Run:
         self,
         learner: Learner,
         validation: LabelledSounds,
+        heads: FittedHeads | None,
         options: FinetuneOptions,
         progress: Callable[[EpochReport], None],
     ) -> None:
         self._learner, self._validation, self._options = learner, validation, options
-        self._progress = progress
+        self._heads, self._progress = heads, progress
         self.started_cpu, self._started = time.process_time(), time.monotonic()
+        self._seconds_between = 0.0  # that places between head and network will take
         self.history: list[EpochReport] = []
-        self._best: tuple[EpochReport, dict[str, Tensor]] | None = None
+        self._best: dict[float, tuple[EpochReport, _State]] = {}  # by share
+        self._latest: _State = {}
 
     @property
-    def best(self) -> tuple[EpochReport, dict[str, Tensor]]:
-        assert self._best is not None, "the head is trained in any case"
-        return self._best
+    def best(self) -> tuple[EpochReport, _State]:
+        """The report and the weights of the least loss."""
+        return min(self._best.values(), key=lambda found: found[0].validation_loss)
 
     def run(self) -> Stopped:
         network = self._learner.network
         stopped: Stopped = "finished"
         try:
+            began = time.monotonic()
             windows = self._learner.clean_windows(self._validation)
-            minutes = self._options.max_minutes or 0.0
-            enough = 60 * minutes * (1 - _SHARE_OF_VIEWS)  # is left for what learns then
-            taught = self._learner.embedded_windows(
-                self._options.views, lambda: self._seconds_left() <= enough
-            )
-            for loss in self._learner.head_epochs(taught):
-                self._note(1, loss, windows)
+            self._seconds_between = (time.monotonic() - began) * len(_SHARES)
+            self._begin(windows)
             phases = self._options.stages[1:]
             for number, stages in enumerate(phases):
                 if not self._is_over():
                     self._phase(stages, self._share_of_time(len(phases) - number))
             if phases and self._is_over():
                 stopped = "time"
+            self._go_between()
         except KeyboardInterrupt:
-            if self._best is None:
+            if not self._best:
                 raise
             stopped = "interrupted"
         finally:
-            if self._best is not None:
-                network.load_state_dict(self.best[1])
-                _scale(_head_layers(network)[-1], self.best[0].slope)
+            if self._best:
+                self._finish(*self.best)
             network.unfreeze()
             network.eval()
         return stopped
+
+    def _begin(self, windows: Windows) -> None:
+        """With the head that was fitted, or one that is trained now."""
+        if self._heads is not None:
+            for _ in self._learner.original_windows():
+                pass  # which notes how many there are, and how loud
+            self._note(1, np.nan, windows, 0.0)
+            return
+        minutes = self._options.max_minutes or 0.0
+        enough = 60 * minutes * (1 - _SHARE_OF_VIEWS)  # is left for what learns then
+        taught = self._learner.embedded_windows(
+            self._options.views, lambda: self._seconds_left() <= enough
+        )
+        for loss in self._learner.head_epochs(taught):
+            self._note(1, loss, windows, 0.0)
 
     def _phase(self, stages: int, time_used: Callable[[], float]) -> None:
         learner, options, losses = self._learner, self._options, list[float]()
         learner.network.load_state_dict(self.best[1])
         for loss in learner.epochs(stages, time_used):
-            self._note(stages, loss, learner.clean_windows(self._validation))
+            self._note(stages, loss, learner.clean_windows(self._validation), 1.0)
             losses.append(self.history[-1].validation_loss)
             if len(losses) - 1 - int(np.argmin(losses)) >= options.patience:
                 break
 
+    def _go_between(self) -> None:
+        """Try weights between those with the head alone and the last that learnt."""
+        if self.history[-1].share == 0:
+            return
+        head, learnt, stages = self._best[0.0][1], self._latest, self.history[-1].stages
+        for share in _SHARES:
+            between = {
+                name: torch.lerp(head[name], values, share)
+                if values.is_floating_point()
+                else values
+                for name, values in learnt.items()
+            }
+            self._learner.network.load_state_dict(between)
+            windows = self._learner.clean_windows(self._validation)
+            self._note(stages, np.nan, windows, share)
+
     @torch.no_grad()
-    def _note(self, stages: int, loss: float, windows: Windows) -> None:
+    def _finish(self, report: EpochReport, state: _State) -> None:
+        """The best weights; the slope that fits them is in the head, and all clips are."""
+        network, slope = self._learner.network, report.slope
+        network.load_state_dict(state)
+        layers = _head_layers(network)
+        if self._heads is not None:
+            slope /= self.history[0].slope  # the head on all clips is calibrated already
+            heads = (self._heads.without_validation, self._heads.on_all)
+            for layer, begun, whole in zip(layers, *(head.dense for head in heads)):
+                layer.weight.add_(whole.weight.to(layer.weight) - begun.weight.to(layer.weight))
+                layer.bias.add_(whole.bias.to(layer.bias) - begun.bias.to(layer.bias))
+        layers[-1].weight.mul_(slope)
+        layers[-1].bias.mul_(slope)
+
+    @torch.no_grad()
+    def _note(self, stages: int, loss: float, windows: Windows, share: float) -> None:
         """Judge the weights as they are, and keep them if they are the best so far."""
         sounds, logits = self._validation, self._learner.network.head(windows.values)
         verdict = _evaluate_clips(
             logits, windows.clips, windows.weights, sounds.targets, sounds.multi_label
         )
-        better = self._best is None or verdict.log_loss < self._best[0].validation_loss
+        better = not self._best or verdict.log_loss < self.best[0].validation_loss
         seconds = time.process_time() - self.started_cpu
-        report = EpochReport(len(self.history) + 1, stages, loss, *verdict, better, seconds)
+        report = EpochReport(len(self.history) + 1, stages, loss, *verdict, better, seconds, share)
         self.history.append(report)
-        if better:
-            state = self._learner.network.state_dict()
-            self._best = (report, {name: values.clone() for name, values in state.items()})
+        state = self._learner.network.state_dict()
+        self._latest = {name: values.clone() for name, values in state.items()}
+        known = self._best.get(share)
+        if known is None or verdict.log_loss < known[0].validation_loss:
+            self._best[share] = (report, self._latest)
         self._progress(report)
 
     def _is_over(self) -> bool:
@@ -220,7 +297,9 @@ class _Run:
 
     def _seconds_left(self) -> float:
         minutes = self._options.max_minutes
-        return np.inf if minutes is None else self._started + 60 * minutes - time.monotonic()
+        if minutes is None:
+            return np.inf
+        return self._started + 60 * minutes - self._seconds_between - time.monotonic()
 
     def _share_of_time(self, phases: int) -> Callable[[], float]:
         """What has passed of the time that one of so many phases has, 0..1."""
@@ -229,13 +308,9 @@ class _Run:
 
 
 def _head_layers(network: StagedNetwork) -> list[nn.Linear]:
+    if network.taught is not None:
+        return network.taught.dense
     return [m for m in network.stages()["head"].modules() if isinstance(m, nn.Linear)]
-
-
-@torch.no_grad()
-def _scale(layer: nn.Linear, slope: float) -> None:
-    layer.weight.mul_(slope)
-    layer.bias.mul_(slope)
 
 
 _SLOPES = np.geomspace(0.25, 4.0, 33)

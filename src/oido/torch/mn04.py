@@ -8,6 +8,7 @@ not folded in, so that it can be trained further as it was trained: epsilon 0.00
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from oido.models.networks.mn04 import (
     InvertedResidual,
 )
 from oido.models.networks.torch_file import read_state_dict
+from oido.models.tflite.evidence import EXCITATION_SCALES, HIDDEN_SCALE
 from oido.torch.base import MnLogMel, StagedNetwork, is_waveform, new_linear, numpy_copy
 
 _DROPOUT = 0.2
@@ -46,6 +48,7 @@ class Mn04(StagedNetwork):
 
     sample_rate_hz = 32_000
     embedding_dim = EMBEDDING_SIZE
+    evidence_dim = EMBEDDING_SIZE + HIDDEN + sum(b.expanded for b in BLOCKS[-3:])
     bands_axis = -2
 
     def __init__(
@@ -123,13 +126,14 @@ class Mn04(StagedNetwork):
         return {
             name: numpy_copy(values)
             for name, values in self.state_dict().items()
-            if values.is_floating_point()
+            if values.is_floating_point() and not name.startswith("taught.")
         }
 
     def stages(self) -> dict[str, nn.Module]:
         """features.0 to features.16, head."""
         features = {f"features.{n}": stage for n, stage in self.features.named_children()}
-        return {**features, "head": self.classifier}
+        taught = [] if self.taught is None else [self.taught]
+        return {**features, "head": nn.ModuleList([self.classifier, *taught])}
 
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 384]."""
@@ -152,7 +156,26 @@ class Mn04(StagedNetwork):
         embeddings: Tensor = self.features(images).mean(dim=(2, 3))
         return embeddings.reshape(*patches.shape[:-2], EMBEDDING_SIZE)
 
-    def head(self, embeddings: Tensor) -> Tensor:
+    def evidence(self, sound: Tensor) -> Tensor:
+        """f32[…, 1936]: the embedding, the hidden layer of the head, and the means that the last
+        three squeeze-and-excitations look at."""
+        means = list[Tensor]()
+
+        def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            means.append(inputs[0].mean(dim=(2, 3)))
+
+        excitations = [m for m in self.features.modules() if isinstance(m, _Excite)]
+        last = excitations[-len(EXCITATION_SCALES) :]
+        with ExitStack() as stack:
+            for module in last:
+                stack.callback(module.register_forward_pre_hook(keep).remove)
+            embedding = self.embed(sound)
+        shape = embedding.shape[:-1]
+        parts = [mean.reshape(*shape, -1) * s for mean, s in zip(means, EXCITATION_SCALES)]
+        hidden: Tensor = self.classifier[2:4](embedding)
+        return torch.cat([embedding, hidden * HIDDEN_SCALE, *parts], dim=-1)
+
+    def own_head(self, embeddings: Tensor) -> Tensor:
         """f32[…, 384] → logits f32[…, classes]."""
         logits: Tensor = self.classifier[2:](embeddings)  # behind the mean over time and bands
         return logits

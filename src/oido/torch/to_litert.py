@@ -19,7 +19,8 @@ from oido.messages import tr
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork, Network
 from oido.models.networks import mn04
 from oido.models.networks import yamnet as yamnet_network
-from oido.torch.base import StagedNetwork
+from oido.models.tflite.evidence import EvidenceGraph
+from oido.torch.base import StagedNetwork, numpy_copy
 from oido.torch.clips import clip_windows
 from oido.torch.mn04 import Mn04
 from oido.torch.yamnet import YamNet
@@ -113,12 +114,13 @@ def _network(module: StagedNetwork, base: AudioModel, output: Output) -> tuple[N
     network = base.network
     if isinstance(module, YamNet) and isinstance(network, LogMelNetwork):
         weights = module.weights()
-        graph = replace(network.graph, network=yamnet_network.network(weights, output), heads=(0,))
-        return replace(network, graph=graph, is_cut=False), weights.classes
+        content = _with_head(yamnet_network.network(weights, output), module, output)
+        graph = replace(network.graph, network=content, heads=(0,))
+        return replace(network, graph=graph, is_cut=False), module.classes
     if isinstance(module, Mn04) and isinstance(network, MnNetwork):
         state = module.weights()
         content = mn04.network(state, network.front_end.patch_frames, output)
-        return replace(network, content=content), len(state["classifier.5.bias"])
+        return replace(network, content=_with_head(content, module, output)), module.classes
     raise OptionError(
         tr(
             "{name} is no base of {kind_name}: give the model that it began with",
@@ -126,3 +128,16 @@ def _network(module: StagedNetwork, base: AudioModel, output: Output) -> tuple[N
             kind_name=type(module).__name__,
         )
     )
+
+
+def _with_head(content: bytes, module: StagedNetwork, output: Output) -> bytes:
+    """A graph of scores and embedding, whose scores are those of the module's fitted head."""
+    taught = module.taught
+    if taught is None:
+        return content
+    writer = EvidenceGraph.on(content, batch=True)
+    pooled = writer.outputs[-1]
+    layers = [(numpy_copy(layer.weight), numpy_copy(layer.bias)) for layer in taught.dense]
+    x = writer.evidence(pooled)
+    x = writer.sqrt(writer.relu(x)) if taught.square_root else x
+    return writer.finish([writer.scores(x, layers, output), pooled])

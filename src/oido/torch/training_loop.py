@@ -40,9 +40,9 @@ class FinetuneOptions:
     """How a network is fine-tuned.
 
     stages: how many of the last stages learn, phase by phase; 1 is the head. epochs: at most, of
-    each phase after the head's; head_epochs: of the head, on kept embeddings, of each clip as it is
-    and ``views`` times changed. patience: epochs without a better validation loss than
-    before in the phase that end it (not the head's).
+    each phase after the head's; head_epochs: of a new head, on kept embeddings, of each clip as it
+    is and ``views`` times changed; one that was fitted already needs none. patience: epochs without
+    a better validation loss than before in the phase that end it (not the head's).
     rate: of the last stage; each stage before it has ``rate_decay`` of the rate behind it.
     batch: windows. windows_per_clip: at most, drawn anew in each epoch.
     balance: every class weighs the same. smoothing: of targets, 0..1. soft: the share of a target
@@ -58,14 +58,14 @@ class FinetuneOptions:
     threads: of PyTorch; with 1, the same seed gives the same weights. None leaves them alone.
     """
 
-    stages: tuple[int, ...] = (1, 4, 8)
-    epochs: int = 8
+    stages: tuple[int, ...] = (1, 9)
+    epochs: int = 10
     head_epochs: int = 40
     views: int = 2
-    patience: int = 3
+    patience: int = 10
     head_rate: float = 2e-3
-    rate: float = 3e-4
-    rate_decay: float = 0.7
+    rate: float = 8e-4
+    rate_decay: float = 0.8
     weight_decay: float = 1e-2
     batch: int = 16
     windows_per_clip: int = 12
@@ -122,8 +122,8 @@ class FinetuneOptions:
 
 
 class Windows(NamedTuple):
-    """Embeddings f32[M, D], the clip of each, i64[M], its weight in the clip, f64[M]; quiet
-    windows, bool[M]."""
+    """What the head scores, f32[M, D], the clip of each, i64[M], its weight in the clip, f64[M];
+    quiet windows, bool[M]."""
 
     values: Tensor
     clips: I64
@@ -131,12 +131,12 @@ class Windows(NamedTuple):
     quiet: Bools
 
 
-_Window = tuple[F32, int, float, np.bool_ | bool]
+Window = tuple[F32, int, float, np.bool_ | bool]
 """One to embed: f32[window], its clip, its weight, whether it is quiet."""
 
 
 class Learner:
-    """A network with a new head, and the clips that it learns from."""
+    """A network with a head for the classes of the clips that it learns from."""
 
     def __init__(
         self,
@@ -160,12 +160,11 @@ class Learner:
         self._targets = torch.from_numpy(targets).float().to(self._device)
         self._class_weights = torch.from_numpy(sounds.weights(options.balance)).to(self._device)
         network.keep_statistics = options.keep_statistics
-        network.new_head(sounds.classes)
 
     def clean_windows(self, sounds: LabelledSounds) -> Windows:
-        """Embeddings of all windows of clips as the classifier cuts them."""
+        """All windows of clips as the classifier cuts them."""
 
-        def cut() -> Iterator[_Window]:
+        def cut() -> Iterator[Window]:
             for clip in range(len(sounds)):
                 windows, shares = clip_windows(sounds.waveform(clip), self._windows)
                 level = rms(windows)
@@ -180,7 +179,7 @@ class Learner:
 
         Of long clips only some windows. There are fewer views if time for them is over.
         """
-        found = [self._original_windows()]
+        found = [self._embed(self.original_windows())]
         kept = len(found[0].clips)
         for _ in range(views):
             if is_over() or kept + len(found[0].clips) > _KEPT_WINDOWS:
@@ -278,23 +277,19 @@ class Learner:
         several, smoothing = self._sounds.multi_label, self._options.smoothing
         return _window_loss(logits, targets, weights, several, smoothing)
 
-    def _original_windows(self) -> Windows:
+    def original_windows(self) -> Iterator[Window]:
         """Of each clip some windows as they are; notes how many, and how loud the clip is."""
-
-        def cut() -> Iterator[_Window]:
-            for clip in range(len(self._sounds)):
-                windows, _ = clip_windows(self._sounds.waveform(clip), self._windows)
-                level = rms(windows)
-                self._loudest[clip] = level.max()
-                self._counts[clip] = min(len(windows), self._per_clip)
-                chosen = np.sort(self._random.permutation(len(windows))[: self._per_clip])
-                quiet = level[chosen] <= _QUIET * level.max()
-                yield from zip(windows[chosen], repeat(clip), repeat(1.0), quiet)
-
-        return self._embed(cut())
+        for clip in range(len(self._sounds)):
+            windows, _ = clip_windows(self._sounds.waveform(clip), self._windows)
+            level = rms(windows)
+            self._loudest[clip] = level.max()
+            self._counts[clip] = min(len(windows), self._per_clip)
+            chosen = np.sort(self._random.permutation(len(windows))[: self._per_clip])
+            quiet = level[chosen] <= _QUIET * level.max()
+            yield from zip(windows[chosen], repeat(clip), repeat(1.0), quiet)
 
     def _changed_windows(self) -> Windows:
-        def cut() -> Iterator[_Window]:
+        def cut() -> Iterator[Window]:
             for clip in np.repeat(np.arange(len(self._sounds)), self._counts).tolist():
                 window, level = self._augmenter.window(self._sounds.waveform(clip))
                 yield window, clip, 1.0, level <= _QUIET * self._loudest[clip]
@@ -319,14 +314,14 @@ class Learner:
         )
 
     @torch.no_grad()
-    def _embed(self, windows: Iterable[_Window]) -> Windows:
-        """Embeddings of windows, a batch at a time."""
+    def _embed(self, windows: Iterable[Window]) -> Windows:
+        """What the head scores of windows, a batch at a time."""
         network, parts = self.network.eval(), []
         facts: list[tuple[int, float, np.bool_ | bool]] = []
         remaining = iter(windows)
         while batch := list(islice(remaining, self._options.batch)):
             sound = torch.from_numpy(np.stack([window for window, *_ in batch])).to(self._device)
-            parts.append(network.embed(network.patches(sound)).reshape(len(batch), -1))
+            parts.append(network.head_input(network.patches(sound)).reshape(len(batch), -1))
             facts += [(clip, weight, quiet) for _, clip, weight, quiet in batch]
         clips, weights, quiet = map(np.array, zip(*facts))
         return Windows(torch.cat(parts), clips, weights, quiet)

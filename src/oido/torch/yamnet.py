@@ -31,6 +31,7 @@ from oido.models.networks.yamnet import (
 from oido.models.networks.yamnet_h5 import from_h5
 from oido.models.registry import DEFAULT_MODEL
 from oido.models.tflite.editor import TfliteGraph
+from oido.models.tflite.evidence import LAYER, LAYER_SCALE
 from oido.models.tflite.yamnet_reader import from_int8
 from oido.torch.base import StagedNetwork, YamNetLogMel, is_waveform, new_linear, numpy_copy
 
@@ -46,6 +47,7 @@ class YamNet(StagedNetwork):
 
     sample_rate_hz = YAMNET_FRONT_END.sample_rate_hz
     embedding_dim = EMBEDDING_DIM
+    evidence_dim = EMBEDDING_DIM + LAYERS[2 * LAYER - 2].outputs  # two in each layer but the first
     bands_axis = -1
 
     def __init__(
@@ -96,7 +98,7 @@ class YamNet(StagedNetwork):
 
     def stages(self) -> dict[str, nn.Module]:
         """layer1 to layer14, head."""
-        return {**dict(self.layers.named_children()), "head": self.dense}
+        return {**dict(self.layers.named_children()), "head": self.taught or self.dense}
 
     def embed(self, sound: Tensor) -> Tensor:
         """f32[…, 1024], 0 and above."""
@@ -115,7 +117,22 @@ class YamNet(StagedNetwork):
         embeddings: Tensor = self.layers(images).mean(dim=(2, 3))  # of [N, 1024, 3, 2]
         return embeddings.reshape(*sound.shape[:-2], EMBEDDING_DIM)
 
-    def head(self, embeddings: Tensor) -> Tensor:
+    def evidence(self, sound: Tensor) -> Tensor:
+        """f32[…, 1536]: the embedding, and the mean of the eleventh layer."""
+        means = list[Tensor]()
+
+        def keep(_: nn.Module, __: object, image: Tensor) -> None:
+            means.append(image.mean(dim=(2, 3)))
+
+        hook = self.layers[LAYER - 1].register_forward_hook(keep)
+        try:
+            embedding = self.embed(sound)
+        finally:
+            hook.remove()
+        earlier = means[0].reshape(*embedding.shape[:-1], -1) * LAYER_SCALE
+        return torch.cat([embedding, earlier], dim=-1)
+
+    def own_head(self, embeddings: Tensor) -> Tensor:
         """f32[…, 1024] → logits f32[…, classes]."""
         logits: Tensor = self.dense(embeddings)
         return logits

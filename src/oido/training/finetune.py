@@ -2,10 +2,12 @@
 """Teaching the network itself, and not only a head behind it (extra ``oido[torch]``).
 
 A part of the sources is held out to judge by, a part of the rest to decide when to stop; what is
-exported has learnt from what is left. A head on the network as it was is taught on the same clips,
-and is what is kept, unless the network that was trained further judges no worse than it. A head on
-both networks teaches: a part of each target is what it says of the clip, taught without it (Hinton
-et al., Distilling the knowledge in a neural network, 2015).
+exported has learnt from what is left. A head on the network as it was is taught on the same clips;
+the network is trained further from there, with a head that was fitted without the clips that tell
+when to stop, and what that changes is done to the head of all clips. The first head is what is
+kept, unless the network that was trained further judges no worse than it. A head on both networks
+teaches: a part of each target is what it says of the clip, taught without it (Hinton et al.,
+Distilling the knowledge in a neural network, 2015).
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from oido._version import __version__
-from oido.arrays import F32
+from oido.arrays import F32, Bools
 from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset, Split, clip_targets
 from oido.datasets.splits import group_numbers
@@ -37,8 +39,14 @@ from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.networks.mn04 import EMBEDDING_SIZE
 from oido.models.registry import DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, card
 from oido.models.tflite.evidence import own_size
+from oido.training.embeddings import EmbeddedClips
+from oido.training.fit import LinearOptions
 from oido.training.held_out import HeldOutResult, judge_logistic
+from oido.training.model_selection import CANDIDATES, ModelSelection, select
 from oido.training.train import TrainingResult, train
+
+if TYPE_CHECKING:
+    from oido.torch.finetune import FittedHeads
 
 OnMessage = Callable[[str], None]
 """Called with a line about how it goes."""
@@ -110,7 +118,7 @@ def finetune(
         if max_minutes is not None:  # heads have had their part of them, and judging will
             left = max_minutes - (time.monotonic() - started + seconds_judging) / 60
             options = replace(options, max_minutes=max(0.0, left), threads=None)
-        further = _train_further(base, module, split, teacher, options, on_message)
+        further = _train_further(base, module, split, frozen, teacher, options, on_message)
     keeps_head = further is None or of_head.is_better_than(further.judged)
     exported = tr("the head on the network as it was") if keeps_head else tr("trained further")
     facts: dict[str, Any] = {tr("base model"): base.name, tr("exported"): exported}
@@ -158,6 +166,7 @@ def _train_further(
     base: AudioModel,
     module: Any,
     split: Split,
+    frozen: TrainingResult,
     teacher: _Teacher | None,
     options: Any,
     on_message: OnMessage,
@@ -174,10 +183,26 @@ def _train_further(
     )
     soft = None if teacher is None or teacher.scores.shape != targets.shape else teacher.scores
     sounds = LabelledSounds(waveforms, targets, groups, several, soft)
+    held = sounds.held_out(options.validation, options.seed)
+    known, heads = frozen.taught, None
+    if known.weak is None and known.targets.shape == targets.shape:
+        heads = fitted_heads(known, held, frozen.selection, options.seed, frozen.jobs)
     clock = _Clock(options.stages, options.epochs, options.max_minutes)
 
     def report_epoch(epoch: Any) -> None:
         best = tr(", the best so far") if epoch.best else ""
+        if np.isnan(epoch.loss):
+            on_message(
+                tr(
+                    "{share:.0%} of the way from the head to the network: on held-out clips "
+                    "{validation_loss:.3f}, accuracy {validation_accuracy:.3f}{best}",
+                    share=epoch.share,
+                    validation_loss=epoch.validation_loss,
+                    validation_accuracy=epoch.validation_accuracy,
+                    best=best,
+                )
+            )
+            return
         left = clock.minutes_left(epoch.stages)
         on_message(
             tr(
@@ -193,7 +218,15 @@ def _train_further(
             + ("" if left is None else tr("; {left:.1f} minutes left at most", left=left))
         )
 
-    done = finetune_network(module, sounds, base.windows, options=options, progress=report_epoch)
+    done = finetune_network(
+        module,
+        sounds.subset(np.flatnonzero(~held)),
+        base.windows,
+        validation=sounds.subset(np.flatnonzero(held)),
+        heads=heads,
+        options=options,
+        progress=report_epoch,
+    )
     model = as_model(done.module, base, classes, output="sigmoid" if several else "softmax")
     judged = HeldOutResult.of(AudioClassifier(model), split.test)
     on_message(
@@ -207,14 +240,37 @@ def _train_further(
     if teacher is not None and soft is not None:
         facts[tr("teacher")] = teacher.name
     facts[tr("trained")] = tr(
-        "{stages} of {n_stages} stages, {epochs} epochs ({stopped})",
+        "{stages} of {n_stages} stages, {epochs} epochs ({stopped}), {share:.0%} of the way",
         stages=done.best.stages,
         n_stages=len(module.stages()),
-        epochs=len(done.history),
+        epochs=sum(np.isfinite(epoch.loss) for epoch in done.history),
         stopped=done.stopped,
+        share=done.best.share,
     )
     facts[tr("minutes of processor time")] = round(done.cpu_seconds / 60, 1)
     return _Further(model, judged, facts)
+
+
+def fitted_heads(
+    known: EmbeddedClips, held: Bools, selection: ModelSelection, seed: int, jobs: int | None = None
+) -> FittedHeads:
+    """Linear heads for `oido.torch.finetune`: on clips that are not held out, bool[K], and on all.
+
+    selection: of a head on all of them, which is used if it is linear.
+    """
+    from oido.torch.base import EvidenceHead
+    from oido.torch.finetune import FittedHeads
+
+    linear = [c for c in CANDIDATES if isinstance(c.options, LinearOptions)]
+    if selection.chosen not in {c.name for c in linear}:
+        selection = select(known, linear, seed=seed, jobs=jobs)
+    chosen = [c for c in linear if c.name == selection.chosen]
+    part = select(known.subset(~held), chosen, seed=seed, jobs=jobs)
+    without, on_all = (
+        EvidenceHead([(layer.weights, layer.bias) for layer in head.layers], head.square_root)
+        for head in (part.head, selection.head)
+    )
+    return FittedHeads(without, on_all)
 
 
 class _Teacher(NamedTuple):

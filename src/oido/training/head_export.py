@@ -28,7 +28,6 @@ from oido.models.model import (
     Novelty,
     WholeNetwork,
 )
-from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.evidence import with_evidence
 from oido.models.tflite.front_end import WholeGraph, whole_graph
@@ -94,7 +93,8 @@ def taught_file(
     if keep_base:
         tensors[BASE_HEAD] = graph.scores[0]
         outputs.append(Head(BASE_HEAD, model.head.labels, description=f"{model.name}, as it is"))
-    tensors[TAUGHT_HEAD] = _scores(writer, shared, head)
+    layers = [(layer.weights, layer.bias) for layer in head.layers]
+    tensors[TAUGHT_HEAD] = writer.scores(shared, layers, head.output)
     same = ScoreCalibration((_SAME,) * len(head.classes), ScoreTransformation.INVERSE_LOGISTIC)
     outputs.append(
         Head(
@@ -133,14 +133,6 @@ def taught_file(
         author=model.attribution,
         notes=notes,
     )
-
-
-def _scores(writer: GraphWriter, x: int, head: EmbeddingHead) -> int:
-    for number, layer in enumerate(head.layers, start=1):
-        last = number == len(head.layers)
-        x = writer.dense(x, layer.weights, layer.bias, "none" if last else "relu")
-    scores: int = writer.softmax(x) if head.output == "softmax" else writer.sigmoid(x)
-    return scores
 
 
 def _similarity(graph: WholeGraph, x: int, novelty: NoveltyDetector) -> int:

@@ -9,12 +9,15 @@ layer. Each part is brought to a fixed share of the embedding's spread.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from oido.arrays import F32
+from oido.heads import OutputKind
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
@@ -25,9 +28,9 @@ _OP = schema.BuiltinOperator
 EVIDENCE = "evidence 1"
 """What is added, in a word that changes with it: kept evidence is not mistaken for another."""
 
-_HIDDEN_SCALE = 0.42
-_EXCITATION_SCALES = (1.14, 0.75, 0.68)
-_LAYERS, _LAYER, _LAYER_SCALE = 14, 11, 0.18
+HIDDEN_SCALE = 0.42
+EXCITATION_SCALES = (1.14, 0.75, 0.68)
+_LAYERS, LAYER, LAYER_SCALE = 14, 11, 0.18
 _LAYER_IMAGE = (6, 4, 512)
 """Factors at which, over everyday and environmental sounds, the hidden layer spreads as far as the
 embedding, the excitations half as far, and YAMNet's layer a third (the square roots, which its
@@ -85,6 +88,14 @@ class EvidenceGraph(GraphWriter):
             parts.append(self.multiply(self._row(tensor), factor))
         return parts[0] if len(parts) == 1 else self.side_to_side(parts)
 
+    def scores(self, x: int, layers: Sequence[tuple[F32, F32]], output: OutputKind) -> int:
+        """Dense [→ relu → dense] → softmax or sigmoid: a head's, by its weights f32[out, in] and
+        biases f32[out]."""
+        for number, (weights, bias) in enumerate(layers, start=1):
+            x = self.dense(x, weights, bias, "none" if number == len(layers) else "relu")
+        scores: int = self.softmax(x) if output == "softmax" else self.sigmoid(x)
+        return scores
+
     def _further(self, pooled: int) -> list[tuple[int, float]]:
         """Rows or means of other layers, and the factors to bring them in at."""
         made = [
@@ -93,12 +104,12 @@ class EvidenceGraph(GraphWriter):
         earlier = made[: [tensor for tensor, _ in made].index(pooled)]
         means = [tensor for tensor, kind in earlier if kind == _OP.MEAN]
         hidden = self._hidden(pooled)
-        if hidden is not None and len(means) >= len(_EXCITATION_SCALES):
-            chosen = means[-len(_EXCITATION_SCALES) :]
-            return [(hidden, _HIDDEN_SCALE), *zip(chosen, _EXCITATION_SCALES)]
+        if hidden is not None and len(means) >= len(EXCITATION_SCALES):
+            chosen = means[-len(EXCITATION_SCALES) :]
+            return [(hidden, HIDDEN_SCALE), *zip(chosen, EXCITATION_SCALES)]
         layers = [tensor for tensor, kind in earlier if kind == _OP.CONV_2D]
-        if len(layers) == _LAYERS and self.shape(layers[_LAYER - 1])[1:] == _LAYER_IMAGE:
-            return [(self.mean(self._floats(layers[_LAYER - 1])), _LAYER_SCALE)]
+        if len(layers) == _LAYERS and self.shape(layers[LAYER - 1])[1:] == _LAYER_IMAGE:
+            return [(self.mean(self._floats(layers[LAYER - 1])), LAYER_SCALE)]
         return []
 
     def _hidden(self, pooled: int) -> int | None:
