@@ -15,7 +15,7 @@ from oido.models.loading import load_model
 from oido.models.tflite.evidence import with_evidence
 from oido.params import MnFrontEndParams
 from oido.signal.frontend import MnFrontEnd
-from oido.training.fit import Dense, EmbeddingHead
+from oido.training.head import Dense, EmbeddingHead
 from tests.signal.sounds import noise, sine
 from tests.signal.test_frontend_mn04 import models_folder
 
