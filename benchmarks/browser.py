@@ -123,11 +123,12 @@ def measure(browser: Browser, model: AudioModel, paths: list[Path], compat: bool
         folder = Path(scratch) / "page"
         export_page(folder, [model])
         if compat:
-            shutil.copy(folder / f"vendor/{COMPAT}.js", folder / f"vendor/{RELAXED}.js")
+            for path in (folder / "vendor").glob(f"{COMPAT}.*"):  # compressed ones among them
+                shutil.copy(path, path.with_name(path.name.replace(COMPAT, RELAXED)))
         clips = [samples_of(path, rate_hz) for path in paths]
         for number, clip in enumerate(clips):
             (folder / f"{number}.f32").write_bytes(clip.tobytes())
-        (url,) = (f"models/{path.name}" for path in (folder / "models").iterdir())
+        (url,) = (f"models/{path.name}" for path in (folder / "models").glob("*.tflite"))
         told = heard_by(browser, folder, url, [f"{number}.f32" for number in range(len(clips))])
     worst, windows, differing = 0.0, 0, 0
     for clip, heard in zip(clips, told["heard"]):
@@ -170,9 +171,13 @@ def main() -> None:
         )
         print(first_visit(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
         print(long_list(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
-        if given.hour:
-            print(an_hour(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
         browser.close()
+        if given.hour:
+            browser = playwright.chromium.launch(  # that has opened nothing yet
+                executable_path=shutil.which("chromium"), args=arguments
+            )
+            print(an_hour(browser, load_model(MODELS[0][0])), end="\n\n", flush=True)
+            browser.close()
     if given.visit:
         return
     print(
