@@ -52,6 +52,7 @@ def test_a_date_in_the_recordings_names(
     assert "in week 2, 18 of 48" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_each_recording_has_the_species_of_its_own_week(birdnet: object, tmp_path: Path) -> None:
     """Of two recordings of the same sound, only that of summer may have a swift."""
     for name in ("20260612_063000.wav", "20260112_063000.wav"):
@@ -78,6 +79,7 @@ def rows_of(table: Path) -> list[str]:
     return table.read_text(encoding="utf-8").splitlines()[1:]
 
 
+@pytest.mark.slow
 def test_lists_of_labels_narrow_the_species(
     birdnet: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_wrong_command_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mn04_is_here")
 def test_both_networks_teach_one_file(desk: Path) -> None:
     train = ("train", "sounds", "-o", "both.tflite", "--model", "ensemble", "--no-cache")

@@ -41,11 +41,13 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def pages_with(language: str) -> Iterator[Any]:
-    """Not the Spanish ones, whose code is that of the English ones (test_translations.py)."""
+    """The README's own are not slow. Spanish pages have the code of the English ones, which
+    test_translations.py holds."""
     for page in PAGES:
         is_spanish = ROOT / "docs" / "es" in page.parents or page.name.endswith(".es.md")
         if blocks(page, language) and not is_spanish:
-            yield pytest.param(page, id=str(page.relative_to(ROOT)))
+            marks = [] if page.parent == ROOT else [pytest.mark.slow]
+            yield pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def test_one_kind_of_sound_instead_of_three(made: Path, classifier: oido.AudioCl
     assert set(content["area"]) == {"value", "low", "high"}
 
 
+@pytest.mark.slow
 def test_real_recordings_split_by_source_and_without_highs(
     shared_audio: Path, classifier: oido.AudioClassifier, tmp_path: Path
 ) -> None:

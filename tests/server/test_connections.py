@@ -377,6 +377,7 @@ def test_pings_are_answered_to_a_client_that_reads(start_server: Any) -> None:
         assert messages(stream)[-1]["windows"] == 4
 
 
+@pytest.mark.slow
 def test_a_message_of_very_many_pieces_is_its_bytes(start_server: Any) -> None:
     with start_server() as server, upgraded(server) as sock:
         sock.sendall(frame(_TEXT & 0x7F, json.dumps(HEADER).encode()[:9]))

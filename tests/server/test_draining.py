@@ -95,6 +95,7 @@ def test_more_uploads_than_workers_get_their_answer_or_a_503(
         assert_all_is_cleaned(server, workers, eventually)
 
 
+@pytest.mark.slow
 def test_whatever_clients_do_meanwhile(start_server: Any, eventually: Eventually) -> None:
     """Slow headers, slow bodies, answers and messages that are not read, streams of all kinds."""
     limits = {"drain_seconds": 2}

@@ -142,6 +142,7 @@ def test_a_wrong_one_is_refused_before_anything_is_sent(server: Any) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "OptionError")
 
 
+@pytest.mark.slow
 def test_an_answer_stays_within_its_rows(server: Any, street: Path) -> None:
     """The server of these tests answers with 20000 rows at most; ten scores count as one."""
     content = street.read_bytes()

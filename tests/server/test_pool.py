@@ -80,6 +80,7 @@ def test_a_client_that_goes_away_frees_its_worker(
     assert server.metric("oido_worker_restarts_total") == before + 1
 
 
+@pytest.mark.slow
 def test_a_slow_upload_a_slow_worker_and_a_full_queue(start_server: Any, eventually: Any) -> None:
     # Long enough for a second of audio also where other programs compute, once a worker is there.
     limits = {"upload_seconds": 2.0, "timeout_seconds": 2.0, "header_seconds": 0.5, "waiting": 1}

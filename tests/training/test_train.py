@@ -362,6 +362,7 @@ def test_esc10_by_its_own_folds(shared_audio: Path, model: str, least: float) ->
     assert figures["mAP"] >= 0.98
 
 
+@pytest.mark.slow
 def test_minutes_with_a_label_somewhere_in_them(tmp_path: Path) -> None:
     make_minutes(tmp_path / "minutes")
     data = oido.Dataset.load(tmp_path / "minutes")

@@ -133,6 +133,7 @@ def differences_by_change(tmp_path_factory: pytest.TempPathFactory) -> list[list
     return in_node(*folders)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(CHANGES)), ids=lambda n: f"{CHANGES[n][0]}-{n}")
 def test_a_changed_rule_is_seen(differences_by_change: list[list[str]], number: int) -> None:
     file, rule, _ = CHANGES[number]
