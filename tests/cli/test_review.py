@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -14,9 +15,11 @@ import pytest
 
 from oido.cli import review
 from oido.errors import OptionError, OutputError, UnknownLabelError
+from oido.search import index
 from oido.search.label_store import LabelStore
 from tests.results.results_folders import run as run_command
 from tests.review.archives import tone_archive
+from tests.review.made_archives import made_archive
 
 pytest.importorskip("duckdb", reason="needs oido[archive]")
 pytest.importorskip("starlette", reason="needs oido[server]")
@@ -73,6 +76,26 @@ def test_what_is_not_there(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownLabelError):
         run(folder, "--label", "Gargle")
     assert (tmp_path / "project.db").exists()
+
+
+def test_ctrl_c_ends_it_while_it_indexes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, _ = made_archive(tmp_path / "results")
+    begun: list[str] = []
+
+    def write_shard(folder: Path, name: str, blocks: object, rows: int) -> dict[str, object]:
+        assert threading.current_thread() is threading.main_thread(), "a signal comes there"
+        begun.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "write_shard", write_shard)
+    for words in (("--learn", "owl"), ("--choose", "novel")):
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, *words)
+    assert len(begun) == 2
+    assert not (tmp_path / "project.db").exists()
 
 
 def test_it_serves_asks_and_ends(folder: Path, tmp_path: Path) -> None:

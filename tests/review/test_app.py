@@ -251,6 +251,12 @@ def test_the_token_is_wanted_of_everything_but_the_page(client: Client) -> None:
     assert page.post("/v1/review/next", json={"who": "Bo"}, headers=right).status_code == 200
 
 
+def test_whatever_names_no_icon_finds_it(client: Client) -> None:
+    page = client(token=TOKEN)
+    assert page.get("/favicon.ico").headers["location"] == "icons/icon.svg"
+    assert page.get("/icons/icon.svg").headers["content-type"] == "image/svg+xml"
+
+
 def test_no_other_page_may_use_it(client: Client) -> None:
     page = client()
     foreign = page.post("/v1/review/next", json={}, headers={"Origin": "http://evil.example"})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from oido.datasets.track_text import parse_track
 from oido.dialects import verdict_of
 from oido.errors import OptionError
-from oido.search.label_store import Answer
+from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers, write_answers
 
 ANSWERS = [
@@ -65,6 +66,29 @@ def test_tracks_of_audacity_and_raven(tmp_path: Path) -> None:
     track.write_text("no track at all")
     with pytest.raises(OptionError, match=r"night\.txt"):
         read_answers(track, "Bo", "night.wav")
+
+
+def test_what_is_exported_comes_back_with_whose_it_was_when_and_of_which_channel(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "labels.csv"
+    with LabelStore(tmp_path / "project.db") as store:
+        given = store.add(ANSWERS)
+    write_answers(given, path, "csv")
+
+    found = read_answers(path, "Zoe")
+
+    sure = sorted((replace(a, id="") for a in given if a.verdict != "unsure"), key=_in_file)
+    assert found == sure
+    path.write_text(path.read_text().replace(sure[0].created, "27/11/2026 9:30"))
+    assert read_answers(path)[0] == replace(sure[0], created="")
+    path.write_text(path.read_text().replace(",1,1.000,", ",1,early,"))
+    with pytest.raises(OptionError, match="line 4: its numbers"):
+        read_answers(path)
+
+
+def _in_file(answer: Answer) -> tuple[str, float]:
+    return answer.recording, answer.start_time
 
 
 @pytest.mark.parametrize("format_name", ["csv", "raven"])

@@ -74,6 +74,13 @@ def test_files_have_their_types_and_a_strict_policy(client: Client, path: str, k
     assert client.get(path, "HEAD").status_code == 200
 
 
+def test_whatever_names_no_icon_finds_it(client: Client) -> None:
+    answer = client.get("/favicon.ico", follow_redirects=True)
+
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.content == (WEB_FOLDER / "icons" / "icon.svg").read_bytes()
+
+
 def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
     tag = client.get("/app.js").headers["etag"]
 

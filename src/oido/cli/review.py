@@ -149,6 +149,8 @@ def _run(args: argparse.Namespace) -> None:
         )
     token = token_of(args)
     with open_results(args, prints_doubts=False) as results:
+        if args.learn is not None or args.choose == "novel":
+            _index(args, results)
         from oido.review.app import create_review_app
         from oido.search.label_store import LabelStore
         from oido.server.serve import serve
@@ -185,6 +187,15 @@ def _run(args: argparse.Namespace) -> None:
                 open_page(address)
 
         serve(app, settings, on_started)
+
+
+def _index(args: argparse.Namespace, results: Results) -> None:
+    """Bring the index up to date: here, where it shows how far it is and can be ended."""
+    from oido.cli.progress import show_progress
+    from oido.results.find import Finder
+
+    with show_progress(tr("indexing"), args.quiet) as on_progress:
+        Finder(results, args.index, on_progress)
 
 
 def _require_sense(args: argparse.Namespace) -> None:

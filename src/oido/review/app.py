@@ -36,7 +36,7 @@ from oido.search.label_store import VERDICTS
 from oido.server.access import Access, Guard
 from oido.server.answers import SafeAnswers, on_defect, on_error
 from oido.server.draining import AnswerAtStop, Draining
-from oido.server.page import PAGE_HEADERS, PAGE_TYPES
+from oido.server.page import PAGE_HEADERS, PAGE_TYPES, favicon
 from oido.server.page_files import NAMES_URLS, content_of
 from oido.server.problems import Problem, problem_of, problem_response
 from oido.server.settings import Settings
@@ -94,6 +94,7 @@ def create_review_app(open_session: Callable[[], ReviewSession], settings: Setti
             Route("/v1/review/undo", endpoints.undo, methods=["POST"]),
             Route("/v1/review/progress", endpoints.progress),
             Route("/v1/review/export", endpoints.export, methods=["POST"]),
+            Route("/favicon.ico", favicon),
             *(Route(f"/{url}", page) for url in files),
         ],
         middleware=[

@@ -116,7 +116,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
     def add(self, answers: Iterable[Answer]) -> list[Answer]:
         """Add answers, all of them or none; what they are with their ids."""
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        now = instant_text(datetime.now(timezone.utc))
         made = [replace(a, id=secrets.token_hex(8), created=a.created or now) for a in answers]
         for answer in made:
             _check(answer)
@@ -262,6 +262,11 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
 
 _COLUMNS = tuple(Answer.__dataclass_fields__)
+
+
+def instant_text(instant: datetime) -> str:
+    """An instant as stores keep it: texts that sort as the instants do."""
+    return instant.astimezone(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _check(answer: Answer) -> None:

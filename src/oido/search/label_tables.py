@@ -7,7 +7,9 @@ import csv
 import io
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from oido.datasets.clip import check_label
@@ -15,7 +17,7 @@ from oido.datasets.track_text import TrackError, parse_track
 from oido.dialects import Verdict, number, read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError
 from oido.messages import tr
-from oido.search.label_store import Answer
+from oido.search.label_store import Answer, instant_text
 from oido.types import Row
 from oido.writers.annotations import AudacityWriter, RavenWriter
 from oido.writers.atomic import write_recorded, write_text
@@ -24,6 +26,7 @@ from oido.writers.written import WrittenFiles
 
 _HEAD_BYTES = 1 << 16
 _CLIPS = ("recording", "recording_start", "recording_end", "label", "verdict")
+_EXPORT = ("file", "channel", "start_time", "end_time", "label", "who", "created")
 
 
 def read_answers(
@@ -32,12 +35,15 @@ def read_answers(
     """The answers of a file: ``clips.csv`` with verdicts, or labels by Audacity, Raven, CSV.
 
     Of ``clips.csv`` rows without a verdict are none. In a label track each label is a yes, and one
-    with a minus before it (``-Owl``) a no. recording: of a track that names none. Raises
-    OptionError, naming the line.
+    with a minus before it (``-Owl``) a no. who: of answers whose table does not say whose they are.
+    recording: of a track that names none. Raises OptionError, naming the line.
     """
     name = os.fspath(path)
-    if {*_CLIPS} <= {*_header(name)}:
+    columns = {*_header(name)}
+    if {*_CLIPS} <= columns:
         return list(_of_clips(name, who))
+    if {*_EXPORT} <= columns:
+        return list(_of_export(name, who))
     try:
         track = parse_track(name)
     except TrackError as error:
@@ -67,7 +73,7 @@ def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> No
     if format_name == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("file", "channel", "start_time", "end_time", "label", "who", "created"))
+        writer.writerow(_EXPORT)
         for answer in sure:
             channel = "" if answer.channel is None else answer.channel
             times = (f"{answer.start_time:.3f}", f"{answer.end_time:.3f}")
@@ -98,13 +104,18 @@ def _header(path: str) -> list[str]:
     return [] if first is None else [cell.strip().lower() for cell in first.cells]
 
 
-def _of_clips(path: str, who: str) -> Iterator[Answer]:
+def _rows_of(path: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a table by the names of its columns, each with its line."""
     columns: list[str] | None = None
     for line, cells in table_lines(read_text(path)):
         if columns is None:
             columns = [cell.strip().lower() for cell in cells]
-            continue
-        row = dict(zip(columns, cells))
+        else:
+            yield line, dict(zip(columns, cells))
+
+
+def _of_clips(path: str, who: str) -> Iterator[Answer]:
+    for line, row in _rows_of(path):
         if not row.get("verdict", "").strip():
             continue
         verdict = verdict_of(row["verdict"])
@@ -117,27 +128,62 @@ def _of_clips(path: str, who: str) -> Iterator[Answer]:
                     verdict=row["verdict"],
                 )
             )
-        try:
-            times = seconds(row["recording_start"]), seconds(row["recording_end"])
-            channel = int(row["channel"]) if row.get("channel") else None
-            value = number(row["value"]) if row.get("value") else None
-        except (KeyError, ValueError):
-            raise OptionError(
-                tr("{path}, line {line}: its numbers are none", path=path, line=line)
-            ) from None
+        span = (row.get("recording_start", ""), row.get("recording_end", ""))
+        yield _answer(path, line, row, (row.get("recording", ""), *span), verdict, who=who)
+
+
+def _of_export(path: str, who: str) -> Iterator[Answer]:
+    """What `write_answers` wrote as csv: whose answer it is stands in it."""
+    for line, row in _rows_of(path):
         label = row.get("label", "")
-        if not label:
-            raise OptionError(
-                tr(
-                    "{path}, line {line}: has no label that a verdict could be on",
-                    path=path,
-                    line=line,
-                )
+        row["label"] = label.removeprefix("-")
+        verdict: Verdict = "no" if label.startswith("-") else "yes"
+        about = (row.get("file", ""), row.get("start_time", ""), row.get("end_time", ""))
+        answer = _answer(path, line, row, about, verdict, who=row.get("who") or who)
+        yield replace(answer, created=_instant(row.get("created", "")))
+
+
+def _answer(
+    path: str,
+    line: int,
+    row: Mapping[str, str],
+    about: tuple[str, str, str],
+    verdict: Verdict,
+    *,
+    who: str,
+) -> Answer:
+    """The answer in a row. about: recording, start and end, as they are written in it."""
+    recording, start, end = about
+    try:
+        times = seconds(start), seconds(end)
+        channel = int(row["channel"]) if row.get("channel") else None
+        value = number(row["value"]) if row.get("value") else None
+    except ValueError:
+        raise OptionError(
+            tr("{path}, line {line}: its numbers are none", path=path, line=line)
+        ) from None
+    label = row.get("label", "")
+    if not label:
+        raise OptionError(
+            tr(
+                "{path}, line {line}: has no label that a verdict could be on",
+                path=path,
+                line=line,
             )
-        if not row.get("recording"):
-            raise OptionError(tr("{path}, line {line}: names no recording", path=path, line=line))
-        about = (row["recording"], *times, label, verdict, who)
-        yield Answer(*about, channel, value, row.get("choice", ""))
+        )
+    if not recording:
+        raise OptionError(tr("{path}, line {line}: names no recording", path=path, line=line))
+    choice = row.get("choice", "")
+    return Answer(recording, *times, label, verdict, who, channel, value, choice)
+
+
+def _instant(text: str) -> str:
+    """When an answer was given, as a store keeps it; "" where a spreadsheet made it another text."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        return ""
+    return "" if given.tzinfo is None else instant_text(given)
 
 
 def _signed(answer: Answer) -> str:

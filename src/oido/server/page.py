@@ -16,7 +16,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from oido._version import __version__
@@ -76,8 +76,14 @@ def page_routes(settings: Settings, folder: Path = WEB_FOLDER) -> list[BaseRoute
     return [
         Route("/web/models.json", page.listing),
         Route("/models/{file}", page.model),
+        Route("/favicon.ico", favicon),
         *(Route(f"/{url}", page.file) for url in page.files),
     ]
+
+
+async def favicon(request: Request) -> Response:
+    """Where the icon is: browsers ask for it here for whatever names none, an answer in JSON say."""
+    return RedirectResponse("icons/icon.svg", headers=PAGE_HEADERS)
 
 
 class _Page:

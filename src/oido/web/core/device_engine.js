@@ -3,6 +3,7 @@
 /* A model that hears in this browser: no sample of audio leaves the device. */
 
 import { Calibrator } from "./calibration.js";
+import { counted } from "./counted.js";
 import { OidoError, messageOf, throwIfAborted } from "./errors.js";
 import { LiveStream } from "./live_stream.js";
 import { readModel, thresholdsOf } from "./model.js";
@@ -63,7 +64,7 @@ export async function openDevice({
     preparing.catch(() => {}); // `open` says it, too
     const bytes = here ?? (await alone(modelUrl ?? "", () => fetched(modelUrl ?? "", progress)));
     const model = known ?? (await readModel(bytes, { head }));
-    const { build } = await network.open(model, bytes);
+    const { build } = await network.open(model, bytes, { isGiven: here === null });
     onProgress(1);
     if (modelUrl !== null) keepModel(modelUrl).catch(() => {}); // for the next time, offline
     return new DeviceEngine(model, network, infoOf(model, { name, imageSamples, kinship, displayNames, build }));
@@ -216,19 +217,10 @@ function infoOf(model, { name, imageSamples, kinship, displayNames, build }) {
 async function fetched(url, progress) {
   try {
     const response = await fetch(url);
-    if (!response.ok || response.body === null) throw new Error(`${response.status} ${response.statusText}`);
     // Of what came compressed this is another length than that of the bytes here.
     const length = response.headers.has("Content-Encoding") ? 0 : Number(response.headers.get("Content-Length"));
-    const pieces = [];
-    let received = 0;
-    for (const reader = response.body.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      pieces.push(value);
-      received += value.length;
-      progress.model(received, length);
-    }
-    return new Uint8Array(await new Blob(pieces).arrayBuffer());
+    const body = counted(response, (bytes) => progress.model(bytes, length));
+    return new Uint8Array(await new Response(body).arrayBuffer());
   } catch (error) {
     throw new OidoError("ModelFetchError", `the model ${url} could not be fetched (${messageOf(error)})`, {
       cause: error,

@@ -16,7 +16,7 @@ export async function openEmbedder(bytes) {
   const { content, model, size } = await embeddingGraph(bytes);
   const network = new NetworkClient();
   try {
-    await network.open(model, content);
+    await network.open(model, content, { isGiven: true });
   } catch (error) {
     network.close();
     throw error;

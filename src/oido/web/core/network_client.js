@@ -46,15 +46,17 @@ export class NetworkClient {
   }
 
   /**
-   * Compile a model (of `readModel`) of these bytes.
+   * Compile a model (of `readModel`) of these bytes. isGiven: nobody else has them, so that they are not copied.
    * @param {Pick<Awaited<ReturnType<typeof readModel>>, "inputShape" | "outputs" | "nOutputs" | "windowing">} model
-   * @param {Uint8Array} bytes
+   * @param {Uint8Array<ArrayBuffer>} bytes
+   * @param {{isGiven: boolean}} options
    * @returns {Promise<{build: string}>}
    */
-  open(model, bytes) {
+  open(model, bytes, { isGiven }) {
     const { inputShape, outputs, nOutputs } = model;
     const { windowSamples, hopSamples } = model.windowing;
-    return this.#call({ open: { bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs } });
+    const opening = { bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs };
+    return this.#call({ open: opening }, isGiven ? [bytes.buffer] : []);
   }
 
   /**

@@ -11,6 +11,8 @@
  *      {fetched: {bytes, build}}   of the runtime, so far
  */
 
+import { counted } from "./counted.js";
+import { messageOf } from "./errors.js";
 import { alone } from "./once.js";
 import { loadLiteRt, supportsFeature, Tensor } from "../vendor/litert.js";
 
@@ -137,32 +139,16 @@ function instantiating(file, build) {
   const instantiateWasm = (imports, done) => {
     const url = new URL(file, VENDOR);
     const onBytes = (/** @type {number} */ bytes) => scope.postMessage({ fetched: { bytes, build } });
-    alone(url, async () => WebAssembly.instantiateStreaming(await counted(url, onBytes), imports))
+    alone(url, async () => WebAssembly.instantiateStreaming(wasm(counted(await fetch(url), onBytes)), imports))
       .then(({ instance, module }) => done(instance, module))
-      .catch(fail);
+      .catch((error) => fail(new Error(`${file}: ${messageOf(error)}`)));
     return {};
   };
   return { instantiateWasm, failed };
 }
 
-/**
- * A response whose bytes are counted as they come.
- * @param {URL} url
- * @param {(bytes: number) => void} onBytes
- */
-async function counted(url, onBytes) {
-  const response = await fetch(url);
-  if (!response.ok || response.body === null) throw new Error(`${url.pathname}: ${response.status}`);
-  let bytes = 0;
-  /** @type {Transformer<Uint8Array, Uint8Array>} */
-  const counter = {
-    transform(chunk, controller) {
-      bytes += chunk.length;
-      onBytes(bytes);
-      controller.enqueue(chunk);
-    },
-  };
-  const body = response.body.pipeThrough(new TransformStream(counter));
+/** @param {ReadableStream} body of a server that may know nothing of this type */
+function wasm(body) {
   return new Response(body, { headers: { "Content-Type": "application/wasm" } });
 }
 
