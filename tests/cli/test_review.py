@@ -78,9 +78,7 @@ def test_what_is_not_there(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "project.db").exists()
 
 
-def test_ctrl_c_ends_it_while_it_indexes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_it_while_it_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder, _ = made_archive(tmp_path / "results")
     begun: list[str] = []

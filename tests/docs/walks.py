@@ -79,6 +79,11 @@ def live_block() -> set[str]:
 
 def archive_unit() -> set[str]:
     """A recording of an archive, in its worker, to Parquet; and its commit."""
+    _archive_unit()  # what is imported on its way is so once
+    return _archive_unit()
+
+
+def _archive_unit() -> set[str]:
     from oido.batch.engine import InlineEngine
     from oido.batch.run import ArchiveRun
     from oido.batch.sources import find_sources

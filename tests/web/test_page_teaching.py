@@ -94,6 +94,22 @@ def test_a_sound_is_recorded_while_a_button_is_held(pages: Pages, on_device: Non
     page.wait_for_selector(f"#watches li:has-text('{NAME}')")
 
 
+def _look_at_clips(page: Any) -> None:
+    """What is saved for `oido train`: two clips of the sound, some of others, a table of them."""
+    with page.expect_download() as downloading:
+        page.click("#teach-clips")
+    with zipfile.ZipFile(downloading.value.path()) as clips:
+        assert clips.testzip() is None
+        table = clips.read("labels.csv").decode("utf-8").splitlines()
+        names = clips.namelist()
+        samples, rate_hz = soundfile.read(io.BytesIO(clips.read("Our-siren-1.wav")))
+    assert table[0] == "file,label,group"
+    assert table[1] == f"Our-siren-1.wav,{NAME},Our-siren-1.wav"
+    assert sum(line.split(",")[1] == "other" for line in table) == len(names) - 3 >= 5
+    assert rate_hz == 16_000
+    assert len(samples) >= 15_600
+
+
 def test_marked_events_are_taught_used_saved_and_removed(
     pages: Pages, on_device: None, tmp_path: Path
 ) -> None:
@@ -119,18 +135,7 @@ def test_marked_events_are_taught_used_saved_and_removed(
     assert classifier.labels[-1] == NAME
     assert len(classifier.labels) == 522
 
-    with page.expect_download() as downloading:
-        page.click("#teach-clips")
-    with zipfile.ZipFile(downloading.value.path()) as clips:
-        assert clips.testzip() is None
-        table = clips.read("labels.csv").decode("utf-8").splitlines()
-        names = clips.namelist()
-        samples, rate_hz = soundfile.read(io.BytesIO(clips.read("Our-siren-1.wav")))
-    assert table[0] == "file,label,group"
-    assert table[1] == f"Our-siren-1.wav,{NAME},Our-siren-1.wav"
-    assert sum(line.split(",")[1] == "other" for line in table) == len(names) - 3 >= 5
-    assert rate_hz == 16_000
-    assert len(samples) >= 15_600
+    _look_at_clips(page)
 
     # All of it is there after a reload, until it is taken away.
     page.reload()
@@ -142,6 +147,8 @@ def test_marked_events_are_taught_used_saved_and_removed(
     assert notice_of(page) == f"{NAME} was removed."
     assert page.input_value("#model") == "yamnet/classification"
     assert page.is_hidden("#teach-sounds")
+    page.wait_for_selector("#status-by:has-text('yamnet/classification')")  # it hears the street
+    page.wait_for_selector("body[data-state=done]")
     page.click("#notice-action")  # undo
     _wait_for(page, "teach-sounds", f"{NAME} · 2×")
     page.click(f"#teach-sounds button[aria-label='Remove {NAME}']")

@@ -165,11 +165,7 @@ def _answer(
     label = row.get("label", "")
     if not label:
         raise OptionError(
-            tr(
-                "{path}, line {line}: has no label that a verdict could be on",
-                path=path,
-                line=line,
-            )
+            tr("{path}, line {line}: has no label that a verdict could be on", path=path, line=line)
         )
     if not recording:
         raise OptionError(tr("{path}, line {line}: names no recording", path=path, line=line))
@@ -178,12 +174,12 @@ def _answer(
 
 
 def _instant(text: str) -> str:
-    """When an answer was given, as a store keeps it; "" where a spreadsheet made it another text."""
+    """When an answer was given, as a store keeps it; "" where a spreadsheet has changed it."""
     try:
-        given = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         return ""
-    return "" if given.tzinfo is None else instant_text(given)
+    return "" if instant.tzinfo is None else instant_text(instant)
 
 
 def _signed(answer: Answer) -> str:

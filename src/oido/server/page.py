@@ -82,7 +82,7 @@ def page_routes(settings: Settings, folder: Path = WEB_FOLDER) -> list[BaseRoute
 
 
 async def favicon(request: Request) -> Response:
-    """Where the icon is: browsers ask for it here for whatever names none, an answer in JSON say."""
+    """Where the icon is: browsers look here for that of an answer that names none, as JSON."""
     return RedirectResponse("icons/icon.svg", headers=PAGE_HEADERS)
 
 

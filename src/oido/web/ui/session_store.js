@@ -24,11 +24,17 @@ export async function storeRecord(record) {
 /** @returns {Promise<SessionRecord[]>} in the order of their numbers */
 export async function storedRecords() {
   const records = await transaction("readonly", (store) => store.getAll());
-  return records.map(({ file, ...record }) => ({ ...record, file: file?.bytes ? fileOf(file) : file }));
+  return records.map(({ file, ...record }) => ({ ...record, file: fileOf(file) }));
 }
 
-/** @param {{name: string, type: string, bytes: ArrayBuffer}} plain */
-function fileOf({ name, type, bytes }) {
+/**
+ * The file, or what was made of it where none can be kept.
+ * @param {File | {name: string, type: string, bytes: ArrayBuffer} | null} kept
+ * @returns {File | null}
+ */
+function fileOf(kept) {
+  if (kept === null || kept instanceof File) return kept;
+  const { name, type, bytes } = kept;
   return new File([bytes], name, { type });
 }
 
