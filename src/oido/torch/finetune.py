@@ -37,7 +37,7 @@ Stopped = Literal["finished", "time", "interrupted"]
 
 
 class EpochReport(NamedTuple):
-    """An epoch: numbers are from 1. stages: how many learnt. loss: in training, NaN where none was.
+    """An epoch: numbers are from 1. stages: how many learnt. loss: in training, None where none was.
 
     share: how far the weights are from those with the head alone (0) to those that learnt (1).
     validation_loss, validation_accuracy: of whole clips that were held out, with logits times
@@ -46,7 +46,7 @@ class EpochReport(NamedTuple):
 
     epoch: int
     stages: int
-    loss: float
+    loss: float | None
     validation_loss: float
     validation_accuracy: float
     slope: float
@@ -224,7 +224,7 @@ class _Run:
         if self._heads is not None:
             for _ in self._learner.original_windows():
                 pass  # which notes how many there are, and how loud
-            self._note(1, np.nan, windows, 0.0)
+            self._note(1, None, windows, 0.0)
             return
         minutes = self._options.max_minutes or 0.0
         enough = 60 * minutes * (1 - _SHARE_OF_VIEWS)  # is left for what learns then
@@ -257,7 +257,7 @@ class _Run:
             }
             self._learner.network.load_state_dict(between)
             windows = self._learner.clean_windows(self._validation)
-            self._note(stages, np.nan, windows, share)
+            self._note(stages, None, windows, share)
 
     @torch.no_grad()
     def _finish(self, report: EpochReport, state: _State) -> None:
@@ -275,7 +275,7 @@ class _Run:
         layers[-1].bias.mul_(slope)
 
     @torch.no_grad()
-    def _note(self, stages: int, loss: float, windows: Windows, share: float) -> None:
+    def _note(self, stages: int, loss: float | None, windows: Windows, share: float) -> None:
         """Judge the weights as they are, and keep them if they are the best so far."""
         sounds, logits = self._validation, self._learner.network.head(windows.values)
         verdict = _evaluate_clips(

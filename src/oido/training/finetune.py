@@ -191,7 +191,7 @@ def _train_further(
 
     def report_epoch(epoch: Any) -> None:
         best = tr(", the best so far") if epoch.best else ""
-        if np.isnan(epoch.loss):
+        if epoch.loss is None:
             on_message(
                 tr(
                     "{share:.0%} of the way from the head to the network: on held-out clips "
@@ -243,7 +243,7 @@ def _train_further(
         "{stages} of {n_stages} stages, {epochs} epochs ({stopped}), {share:.0%} of the way",
         stages=done.best.stages,
         n_stages=len(module.stages()),
-        epochs=sum(np.isfinite(epoch.loss) for epoch in done.history),
+        epochs=sum(epoch.loss is not None for epoch in done.history),
         stopped=done.stopped,
         share=done.best.share,
     )
