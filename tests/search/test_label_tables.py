@@ -15,7 +15,7 @@ from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers, write_answers
 
 ANSWERS = [
-    Answer("n/a.wav", 3.0, 4.5, "Owl", "yes", "Ana"),
+    Answer("n/a.wav", 3.0, 4.5, "Owl", "yes", "Ana", value=0.25, choice="random"),
     Answer("s/a.wav", 1.0, 2.0, "Owl", "no", "Ana", channel=1),
     Answer("n/a.wav", 1.0, 2.0, "Dog", "unsure", "Ana"),
     Answer("n/a.wav", 0.5, 0.75, "=Dog", "yes", "Bo"),

@@ -27,6 +27,8 @@ from oido.writers.written import WrittenFiles
 _HEAD_BYTES = 1 << 16
 _CLIPS = ("recording", "recording_start", "recording_end", "label", "verdict")
 _EXPORT = ("file", "channel", "start_time", "end_time", "label", "who", "created")
+_ASKED = ("value", "choice")
+"""How it was asked; a table may lack them."""
 
 
 def read_answers(
@@ -73,12 +75,14 @@ def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> No
     if format_name == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_EXPORT)
+        writer.writerow(_EXPORT + _ASKED)
         for answer in sure:
             channel = "" if answer.channel is None else answer.channel
             times = (f"{answer.start_time:.3f}", f"{answer.end_time:.3f}")
             texts = (quote_cell(t) for t in (_signed(answer), answer.who, answer.created))
-            writer.writerow((quote_cell(answer.recording), channel, *times, *texts))
+            value = "" if answer.value is None else f"{answer.value:.4f}"
+            asked = (value, quote_cell(answer.choice))
+            writer.writerow((quote_cell(answer.recording), channel, *times, *texts, *asked))
         write_text(path, text.getvalue())
         return
     files: dict[str, list[Row]] = {}

@@ -37,7 +37,7 @@ Stopped = Literal["finished", "time", "interrupted"]
 
 
 class EpochReport(NamedTuple):
-    """An epoch: numbers are from 1. stages: how many learnt. loss: in training, None where none was.
+    """An epoch: numbers are from 1. stages: how many learnt. loss: in training, None without one.
 
     share: how far the weights are from those with the head alone (0) to those that learnt (1).
     validation_loss, validation_accuracy: of whole clips that were held out, with logits times
