@@ -33,7 +33,8 @@ def test_page_figures_and_words_of_a_real_archive(
     words = ("-o", str(page), "--json", str(figures), "--label", "Police car (siren)")
     assert run(results, *words, "--hours-in", "Europe/Madrid") == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith("40 seconds in 3 recordings; 1 failed\n  EmptyAudioError: 1\n")
+    said = "40 seconds in 3 recordings; 1 failed\n  empty (EmptyAudioError): 1\n"
+    assert shown.out.startswith(said)
     assert "Police car (siren): 1 event in 33.3% of recordings" in shown.out
     assert f"{page} is written" in shown.err
     assert "Speech: " not in shown.out

@@ -192,6 +192,7 @@ def _show(table: Any, args: argparse.Namespace) -> None:
 def _print(summary: Summary, *, with_labels: bool) -> None:
     """The least that anybody wants to know."""
     from oido.cli.tables import label_for_people
+    from oido.results.summary import failure_text
 
     s, coverage = summary, summary.coverage
     length = (
@@ -210,7 +211,9 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
         )
     )
     for kind, count in s.failure_kinds.items():
-        print_line(tr("  {kind}: {count:,}", kind=kind, count=count))
+        print_line(
+            tr("  {text} ({kind}): {count:,}", text=failure_text(kind), kind=kind, count=count)
+        )
     if coverage.first is not None and coverage.last is not None:
         first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (coverage.first, coverage.last))
         gaps = _count(coverage.gap_count, "gap")

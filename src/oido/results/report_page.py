@@ -14,7 +14,7 @@ from oido.messages import in_language, recognised, tr, translated
 from oido.models.labels import display_names
 from oido.results.clock import zone_named
 from oido.results.examples import MOST_SECONDS, Examples
-from oido.results.summary import Period, Summary, every_day, joined, monday_of
+from oido.results.summary import Period, Summary, every_day, failure_text, joined, monday_of
 from oido.results.tallies import LITTLE, is_little, little_recorded
 from oido.writers.html import Faded, render
 
@@ -79,6 +79,10 @@ def html_page(
         gaps=[
             (minute(gap.start), minute(gap.end), words.duration(gap.seconds))
             for gap in s.coverage.gaps
+        ],
+        failure_kinds=[
+            f"{words(failure_text(kind))}: {words.number(count)}"
+            for kind, count in s.failure_kinds.items()
         ],
         failures=[
             (

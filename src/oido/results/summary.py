@@ -19,6 +19,20 @@ from oido.writers.query_tables import plain_value
 MOST_GAPS = 100
 
 
+_FAILURE_TEXTS = {
+    "AudioNotFoundError": tr("not there, or not readable"),
+    "UnknownFormatError": tr("no known format"),
+    "CorruptAudioError": tr("damaged"),
+    "EmptyAudioError": tr("empty"),
+    "InvalidSamplesError": tr("impossible samples"),
+}
+
+
+def failure_text(kind: str) -> str:
+    """What a kind of failure, which is the name of an error, is for people."""
+    return _FAILURE_TEXTS.get(kind, kind)
+
+
 @dataclass(frozen=True)
 class CoverageGap:
     """A stretch without a recording, in UTC."""
