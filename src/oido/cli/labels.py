@@ -9,6 +9,7 @@ examples:
   oido labels merge project.db from-bo.db                answers of several people
   oido labels export project.db -o labels.csv            for `oido train`; .txt: Raven
   oido labels export project.db -o tracks/               Audacity, a track for each recording
+  oido labels export project.db -o hoplite.sqlite        added to a database of perch-hoplite
 
 Every answer stays, with who gave it and when; the latest of a person counts. `oido count` and
 `oido adapt` read it, and `oido train` what is exported as .csv: there, names of recordings lead on
@@ -32,7 +33,11 @@ def add_parser(commands: Any) -> None:
     """Add ``oido labels`` and what it can do."""
     actions = add_command(commands, "labels", None, __doc__).actions()
     add = _with_store(actions, "add", _add)
-    add("tables FILE", "clips.csv with verdicts, or tracks by Audacity, Raven, CSV", nargs="+")
+    add(
+        "tables FILE",
+        "clips.csv with verdicts, tracks by Audacity, Raven, CSV, or hoplite.sqlite",
+        nargs="+",
+    )
     add("--who NAME", "who says so", default="")
     add("--recording FILE", "of tracks that name none", default=None)
     _with_store(actions, "show", _show)
@@ -42,7 +47,11 @@ def add_parser(commands: Any) -> None:
     add("others STORE", "other stores", nargs="+")
     add = _with_store(actions, "export", _export)
     add("--label LABEL", "answers to this label only")
-    add("-o, --output FILE-or-FOLDER/", ".csv, .txt (Raven), or a folder (Audacity)", required=True)
+    add(
+        "-o, --output FILE-or-FOLDER/",
+        ".csv, .txt (Raven), .sqlite (perch-hoplite), or a folder (Audacity)",
+        required=True,
+    )
 
 
 def _with_store(actions: Any, name: str, run: Any) -> Arguments:
@@ -136,15 +145,20 @@ def _merge(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     """Write what counts as a table or as label tracks."""
+    from oido.search.hoplite import SUFFIX
     from oido.search.label_store import LabelStore
     from oido.search.label_tables import write_answers
 
     path = Path(args.output)
     is_folder = args.output.endswith("/") or path.is_dir()
-    kinds = {".csv": "csv", ".txt": "raven"}
+    kinds = {".csv": "csv", ".txt": "raven", SUFFIX: "hoplite"}
     if not is_folder and path.suffix.lower() not in kinds:
         raise OptionError(
-            tr("{path}: end the name in .csv, .txt (Raven) or / (Audacity)", path=path)
+            tr(
+                "{path}: end the name in .csv, .txt (Raven), .sqlite (perch-hoplite) "
+                "or / (Audacity)",
+                path=path,
+            )
         )
     with LabelStore(args.store, is_new_allowed=False) as store:
         answers = list(store.decided(args.label).values())

@@ -17,6 +17,7 @@ from oido.datasets.track_text import TrackError, parse_track
 from oido.dialects import Verdict, number, read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError
 from oido.messages import tr
+from oido.search.hoplite import is_database, read_annotations, write_annotations
 from oido.search.label_store import Answer, instant_text
 from oido.types import Row
 from oido.writers.annotations import AudacityWriter, RavenWriter
@@ -34,13 +35,16 @@ _ASKED = ("value", "choice")
 def read_answers(
     path: str | os.PathLike[str], who: str = "", recording: str | None = None
 ) -> list[Answer]:
-    """The answers of a file: ``clips.csv`` with verdicts, or labels by Audacity, Raven, CSV.
+    """The answers of a file: ``clips.csv`` with verdicts, labels by Audacity, Raven, CSV, or the
+    annotations of perch-hoplite.
 
     Of ``clips.csv`` rows without a verdict are none. In a label track each label is a yes, and one
     with a minus before it (``-Owl``) a no. who: of answers whose table does not say whose they are.
     recording: of a track that names none. Raises OptionError, naming the line.
     """
     name = os.fspath(path)
+    if is_database(name):
+        return read_annotations(name)
     columns = {*_header(name)}
     if {*_CLIPS} <= columns:
         return list(_of_clips(name, who))
@@ -69,7 +73,11 @@ def read_answers(
 
 def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> None:
     """Write answers as ``csv`` (which `oido train` reads: a no is ``-Owl``), ``raven``, or in a
-    folder as ``audacity``, a track for each recording. Unsure ones are left out. OutputError."""
+    folder as ``audacity``, a track for each recording; these without what somebody is unsure of,
+    which only ``hoplite`` has. Raises OptionError, OutputError."""
+    if format_name == "hoplite":
+        write_annotations(answers, path)
+        return
     sure = [answer for answer in answers if answer.verdict != "unsure"]
     sure.sort(key=lambda answer: (answer.recording, answer.start_time, answer.end_time))
     if format_name == "csv":
