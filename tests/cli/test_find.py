@@ -39,6 +39,16 @@ def test_a_table_for_reading(heard: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (heard / INDEX_FOLDER / "index.json").is_file()
 
 
+def test_words_are_taken_for_a_label_and_it_is_said(
+    heard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("wordllama", reason="needs oido[words]")
+    assert run(heard, "--text", "people speaking", "--count", "3") == 0
+    assert "people speaking: no label here; taken for Speech" in capsys.readouterr().err
+    assert run(heard, "--text", "speech", "--count", "3") == 0
+    assert "taken for" not in capsys.readouterr().err
+
+
 def test_files_and_clips_of_them(
     heard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

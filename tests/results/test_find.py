@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 import soundfile
 
 from oido.errors import OptionError
-from oido.results import Results
+from oido.results import Results, find
 from oido.results.find import INDEX_FOLDER, ExampleSpan, Finder
+from oido.search import label_words
 from tests.results.results_folders import FolderMaker, event, recording
 
 HOP, WINDOW = 0.48, 0.975
@@ -109,6 +111,44 @@ def test_a_label_stands_for_its_best_windows(folder: FolderMaker, name: str) -> 
     }
     with pytest.raises(OptionError, match="--like"):
         found(folder, texts=["Dog"])
+
+
+def test_words_stand_for_labels_that_mean_about_the_same(
+    folder: FolderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def labels_for_words(words: str, labels: list[str]) -> tuple[str, ...]:
+        asked.append((words, labels))
+        return ("Owl",) if words == "bird of the night" else ()
+
+    monkeypatch.setattr(find, "labels_for_words", labels_for_words)
+    by_name = found(folder, texts=["Owl"], count=4)
+    assert asked == [], "a name needs no meaning"
+    assert found(folder, texts=["bird of the night"], count=4) == by_name
+    assert asked[0] == ("bird of the night", ["Owl"])
+    with pytest.raises(OptionError, match="'invoice'"):
+        found(folder, texts=["invoice"])
+
+
+def test_without_the_extra_words_are_refused_with_a_hint(
+    folder: FolderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    label_words._model.cache_clear()
+    with pytest.raises(OptionError, match=r"oido\[words\]"):
+        found(folder, texts=["bird of the night"])
+
+
+def test_vectors_of_another_model_of_texts(folder: FolderMaker) -> None:
+    like_a = np.full(16, 2.0)
+    like_a[0] += 4
+    hits = {*found(folder, vectors=[like_a], count=4)}
+    assert {(FIRST, 8), ("n/b.wav", 6), ("c.wav", 2)} < hits
+    assert len(hits & {(FIRST, 2), (FIRST, 3)}) == 1, "neighbours are one hit"
+    for wrong in (like_a[:8], np.full(16, np.nan)):
+        with pytest.raises(OptionError, match="16 finite numbers"):
+            found(folder, vectors=[wrong])
 
 
 def test_the_index_follows_the_archive(folder: FolderMaker) -> None:

@@ -21,14 +21,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oido.cli.arguments import add_command
 from oido.cli.options import open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
 from oido.messages import tr
+
+if TYPE_CHECKING:
+    from oido.results.find import Finder
+    from oido.results.results import Results
 
 
 def add_parser(commands: Any) -> None:
@@ -42,9 +47,9 @@ def add_parser(commands: Any) -> None:
         default=[],
     )
     add(
-        "--text LABEL",
-        "like the archive's five best windows of a label, in any language that labels are shown in "
-        "(repeat)",
+        "--text WORDS",
+        "like the archive's five best windows of a label, in any language that labels are shown "
+        "in; with oido[words], of labels that mean about the same as any words (repeat)",
         action="append",
         default=[],
     )
@@ -76,6 +81,15 @@ def add_parser(commands: Any) -> None:
     add.clock()
 
 
+def print_meanings(finder: Finder, results: Results, texts: Sequence[str]) -> None:
+    """Say for which labels words were taken that are the name of none."""
+    for text in texts:
+        labels = finder.labels_of(text)
+        if labels != (results.label_here(text),):
+            named = ", ".join(labels)
+            print_message(tr("{text}: no label here; taken for {labels}", text=text, labels=named))
+
+
 def _run(args: argparse.Namespace) -> None:
     from oido.cli.progress import show_progress
     from oido.cli.tables import show_table
@@ -92,6 +106,8 @@ def _run(args: argparse.Namespace) -> None:
 
         with show_progress(tr("indexing"), args.quiet) as on_progress:
             finder = Finder(results, args.index, on_progress)
+        if not args.quiet:
+            print_meanings(finder, results, args.text)
         table = finder.find(
             args.like,
             args.unlike,

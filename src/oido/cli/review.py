@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.arguments import add_command
 from oido.cli.browser import open_page
+from oido.cli.find import print_meanings
 from oido.cli.options import open_results, require_suffix, require_writable
 from oido.cli.serve import TOKEN_VARIABLE, token_of
 from oido.cli.terminal import print_message
@@ -83,9 +84,9 @@ def add_parser(commands: Any) -> None:
         default=[],
     )
     add_asked(
-        "--text LABEL",
-        "with --learn: begin with the archive's best windows of a label (default: of the one that "
-        "is learnt)",
+        "--text WORDS",
+        "with --learn: begin with the archive's best windows of a label, as of `oido find` "
+        "(default: of the one that is learnt)",
         action="append",
         default=[],
     )
@@ -195,7 +196,9 @@ def _index(args: argparse.Namespace, results: Results) -> None:
     from oido.results.find import Finder
 
     with show_progress(tr("indexing"), args.quiet) as on_progress:
-        Finder(results, args.index, on_progress)
+        finder = Finder(results, args.index, on_progress)
+    if not args.quiet:
+        print_meanings(finder, results, args.text)
 
 
 def _require_sense(args: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from oido.batch.parquet_parts import WindowPlaces, all_places_of, places_of, vec
 from oido.batch.results_folder import ResultsFolder, read_folder
 from oido.batch.storage import is_remote, storage_of
 from oido.batch.units import EMBEDDINGS, Part
-from oido.errors import OptionError
+from oido.errors import MissingExtraError, OptionError
 from oido.inference.embedder import AudioEmbedder
 from oido.messages import tr
 from oido.models.loading import load_model
@@ -26,6 +26,7 @@ from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.window_scores import no_embeddings
 from oido.search.index import EmbeddingIndex, Match
+from oido.search.label_words import labels_for_words
 from oido.search.outliers import outlying
 from oido.search.shard import Shard
 
@@ -121,6 +122,7 @@ class Finder:
         unlike: Sequence[str] = (),
         *,
         texts: Sequence[str] = (),
+        vectors: Sequence[F32] = (),
         where: str | None = None,
         count: int = 50,
         is_exact: bool = False,
@@ -129,16 +131,19 @@ class Finder:
         ``start_at`` where the archive's clock is read.
 
         like: examples, each a recording or a span of one (``clip.wav@12.5-14``), on this machine or
-        of the archive. unlike: what it is not. texts: names of labels, whose best windows in the
-        archive are examples, too. where: a condition in SQL over the columns of embeddings. Windows
-        that overlap or touch are one hit; the examples themselves are none. is_exact: compare every
-        window. Raises OptionError, UnknownLabelError or an AudioError.
+        of the archive. unlike: what it is not. texts: names of labels, or words for them
+        (`labels_of`), whose best windows in the archive are examples, too. vectors: f32[size] each,
+        where the archive's embeddings are, as a model of sounds and texts has them for a text.
+        where: a condition in SQL over the columns of embeddings. Windows that overlap or touch are
+        one hit; the examples themselves are none. is_exact: compare every window. Raises
+        OptionError or an AudioError.
         """
         if count < 1:
             raise OptionError(tr("at least 1 hit is to be found, not {count}", count=count))
         examples = [self._example(ExampleSpan.of(text)) for text in like]
         for text in texts:
-            examples += self._of_label(text)
+            examples += self._of_words(text)
+        examples += [_Example(self._checked(vector), None) for vector in vectors]
         if not examples:
             raise OptionError(tr("say what is looked for: --like clip.wav, or --text owl"))
         others = [self._example(ExampleSpan.of(text)).vector for text in unlike]
@@ -209,6 +214,13 @@ class Finder:
         result = embedder.embed(excerpt.waveform, excerpt.rate_hz)
         return _Example(result.clip_embedding, own)
 
+    def _checked(self, vector: F32) -> F32:
+        values = np.asarray(vector, np.float32)
+        size = len(self.index.mean()) if self.index.n else values.size
+        if values.shape != (size,) or not np.isfinite(values).all():
+            raise OptionError(tr("a vector has {size} finite numbers, as embeddings", size=size))
+        return values
+
     def _load_embedder(self) -> AudioEmbedder:
         header = self._results.header
         facts, parameters = header["model"], header["parameters"]
@@ -252,25 +264,52 @@ class Finder:
         ]
         return np.asarray(np.mean(np.array(chosen, np.float32), axis=0))
 
-    def _of_label(self, text: str) -> list[_Example]:
-        """The archive's best windows of a label stand for it."""
+    def label_of(self, text: str) -> str:
+        """The label that is called so. Raises OptionError if no window of the archive has it."""
         label = self._results.label_here(text)
-        value = "probability" if self._results.calibrated else "score"
-        rows = self._results.sql(
-            f"SELECT file, channel, start_time, end_time FROM windows "
-            f"WHERE label = {quoted(label)} ORDER BY {value} DESC, file, start_time "
-            f"LIMIT {_TEXT_EXAMPLES}"
-        ).to_pylist()
-        if not rows:
+        if not self._best_windows(label):
             raise OptionError(
                 tr(
                     "no window of the archive has the label {label!r}: give an example with --like",
                     label=label,
                 )
             )
-        spans = [(row["file"], row["start_time"], row["end_time"]) for row in rows]
+        return label
+
+    def labels_of(self, text: str) -> tuple[str, ...]:
+        """The labels that words stand for: the one that is called so, or else those that mean about
+        the same, of which the archive has windows.
+
+        Raises OptionError where there is none, or none is looked for, for want of `oido[words]`.
+        """
+        try:
+            return (self.label_of(text),)
+        except OptionError as error:
+            here = self._results.sql("SELECT DISTINCT label FROM windows ORDER BY label")
+            try:
+                found = labels_for_words(text, here["label"].to_pylist())
+            except MissingExtraError as missing:
+                raise OptionError(
+                    tr("{error} ({missing})", error=error, missing=missing)
+                ) from error
+            if not found:
+                raise
+            return found
+
+    def _of_words(self, text: str) -> list[_Example]:
+        """The archive's best windows of labels stand for them."""
+        spans = [span for label in self.labels_of(text) for span in self._best_windows(label)]
         # They are what is looked for, and so hits themselves.
         return [_Example(self._stored(*span), None) for span in spans]
+
+    def _best_windows(self, label: str) -> list[tuple[str, float, float]]:
+        value = "probability" if self._results.calibrated else "score"
+        rows = self._results.sql(
+            f"SELECT file, start_time, end_time FROM windows "
+            f"WHERE label = {quoted(label)} ORDER BY {value} DESC, file, start_time "
+            f"LIMIT {_TEXT_EXAMPLES}"
+        ).to_pylist()
+        return [(row["file"], row["start_time"], row["end_time"]) for row in rows]
 
     def _table(self, matches: Sequence[Match], where: str | None) -> Any:
         """The windows that were found, best first, as far as the condition holds."""

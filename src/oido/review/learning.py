@@ -260,6 +260,8 @@ class LearningLoop:
         asked = int((~self._askable).sum())
         texts = self._texts or ([] if self._like else [self.label])
         try:
+            if not self._texts and texts:  # words are taken for others where somebody says so
+                self._finder.label_of(self.label)
             table = self._finder.find(
                 self._like, self._unlike, texts=texts, count=min(count + asked, self._windows.n)
             )
