@@ -255,6 +255,7 @@ def test_an_archive_far_away_has_the_rows_of_a_local_one(
     assert "oido-" not in failure
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_no_copies_and_no_half_written_part(far_store: Any, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(30):

@@ -127,6 +127,7 @@ def test_wrong_usage_is_one_sentence(args: list[str], says: str, tmp_path: Path)
     assert not (tmp_path / "r" / "oido-archive.json").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(archive: Path, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="needs POSIX")
     out = tmp_path / "out"

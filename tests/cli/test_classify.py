@@ -398,6 +398,7 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert process.wait(timeout=30) == 0
 
 
+@pytest.mark.slow
 def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
     pty = pytest.importorskip("pty")
     fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")

@@ -23,6 +23,9 @@ from tests.results.results_folders import heard_archive
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process group")
 
+_SLOW = [pytest.mark.slow]
+"""States beside others that are tried at once."""
+
 BEGUN = "oido.cli.terminal"
 """The first module that ``oido.__main__.main`` imports, in its ``try``.
 
@@ -146,16 +149,16 @@ def check_batch(command: Command, code: int, out: Path) -> bool:
     [
         pytest.param(imported(BEGUN), id="main"),
         pytest.param(imported("oido.cli.main"), id="commands"),
-        pytest.param(imported("oido.batch.plan"), id="imports"),
-        pytest.param(imported("pyarrow.lib"), id="pyarrow"),
+        pytest.param(imported("oido.batch.plan"), id="imports", marks=_SLOW),
+        pytest.param(imported("pyarrow.lib"), id="pyarrow", marks=_SLOW),
         pytest.param(imported("oido.batch.run"), id="archive"),
         pytest.param(there("lock"), id="lock"),
-        pytest.param(imported("oido.batch.process_pool"), id="engine"),
-        pytest.param(there("oido-archive.json"), id="header"),
-        pytest.param(there("ledger/00000001.json"), id="first-commit"),
+        pytest.param(imported("oido.batch.process_pool"), id="engine", marks=_SLOW),
+        pytest.param(there("oido-archive.json"), id="header", marks=_SLOW),
+        pytest.param(there("ledger/00000001.json"), id="first-commit", marks=_SLOW),
         pytest.param(there("*/.*.part"), id="writing"),
-        pytest.param(there("events/*.parquet"), id="first-part"),
-        pytest.param(there("ledger/00000002.json"), id="second-commit"),
+        pytest.param(there("events/*.parquet"), id="first-part", marks=_SLOW),
+        pytest.param(there("ledger/00000002.json"), id="second-commit", marks=_SLOW),
     ],
 )
 def test_an_archive_interrupted_in_any_state_is_gone_on_with(

@@ -408,6 +408,7 @@ OF_RECORDINGS = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_told_of_recordings_models_and_the_machine_is_spanish(
     examples: Path, spoken: Spoken, tmp_path: Path
 ) -> None:

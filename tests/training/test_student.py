@@ -134,6 +134,7 @@ def test_the_c_file_is_the_model_with_the_tables(student: StudentResult, tmp_pat
     assert done.stderr.decode().splitlines() == list(student.labels)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(sounds: Path, student: StudentResult) -> None:
     again = train_student(oido.Dataset.load(sounds), steps=250)
     assert again.content == student.content
