@@ -136,8 +136,9 @@ class Pages:
         self._devtools: list[Any] = []
         self.errors: list[str] = []
         self.requests: list[str] = []
-        self.expected: list[str] = []
-        """Parts of errors that a test causes itself."""
+        self.expected = ["/favicon.ico"]
+        """Parts of errors that a test causes itself. A browser asks for an icon, some time, where a
+        document names none, as the picture at which pages wait; not every server here has one."""
 
     def open(
         self,
