@@ -13,6 +13,7 @@ import pytest
 
 from oido.cli import clips, find
 from oido.errors import OptionError
+from oido.messages import in_language
 from oido.results.find import INDEX_FOLDER
 from tests.results.results_folders import heard_archive
 from tests.results.results_folders import run as run_command
@@ -45,6 +46,11 @@ def test_words_are_taken_for_a_label_and_it_is_said(
     pytest.importorskip("wordllama", reason="needs oido[words]")
     assert run(heard, "--text", "people speaking", "--count", "3") == 0
     assert "people speaking: no label here; taken for Speech" in capsys.readouterr().err
+    with in_language("es"):
+        assert run(heard, "--text", "people speaking", "--count", "3") == 0
+        assert "people speaking: aquí no es una etiqueta; se toma por Habla" in (
+            capsys.readouterr().err
+        )
     assert run(heard, "--text", "speech", "--count", "3") == 0
     assert "taken for" not in capsys.readouterr().err
 

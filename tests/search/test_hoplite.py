@@ -43,6 +43,14 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+def test_annotations_of_nobody_are_whose_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "hoplite.sqlite"
+    write_answers(ANSWERS[:2], path, "hoplite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE annotations SET provenance = '' WHERE id = 2")
+    assert [answer.who for answer in read_answers(path, "Zoe")] == ["Ana", "Zoe"]
+
+
 def test_answers_are_added_to_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "hoplite.sqlite"
     write_answers(ANSWERS[1:3], path, "hoplite")

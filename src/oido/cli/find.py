@@ -83,10 +83,12 @@ def add_parser(commands: Any) -> None:
 
 def print_meanings(finder: Finder, results: Results, texts: Sequence[str]) -> None:
     """Say for which labels words were taken that are the name of none."""
+    from oido.cli.tables import label_for_people
+
     for text in texts:
         labels = finder.labels_of(text)
         if labels != (results.label_here(text),):
-            named = ", ".join(labels)
+            named = ", ".join(map(label_for_people, labels))
             print_message(tr("{text}: no label here; taken for {labels}", text=text, labels=named))
 
 

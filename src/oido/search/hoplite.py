@@ -13,6 +13,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -65,8 +66,11 @@ def is_database(path: str) -> bool:
         return False  # whoever reads it says why
 
 
-def read_annotations(path: str) -> list[Answer]:
-    """The annotations of a database, whose provenance is who answered. Raises OptionError."""
+def read_annotations(path: str, who: str = "") -> list[Answer]:
+    """The annotations of a database, whose provenance is who answered; who: where there is none.
+
+    Raises OptionError.
+    """
     query = (
         "SELECT filename, offsets, label, label_type, provenance "
         "FROM annotations JOIN recordings ON recording_id = recordings.id ORDER BY annotations.id"
@@ -84,7 +88,8 @@ def read_annotations(path: str) -> list[Answer]:
                 error=error,
             )
         ) from error
-    return [_answer(path, number, *row) for number, row in enumerate(rows, start=1)]
+    found = [_answer(path, number, *row) for number, row in enumerate(rows, start=1)]
+    return [each if each.who else replace(each, who=who) for each in found]
 
 
 def write_annotations(answers: Sequence[Answer], path: Path) -> None:

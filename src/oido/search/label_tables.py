@@ -44,7 +44,7 @@ def read_answers(
     """
     name = os.fspath(path)
     if is_database(name):
-        return read_annotations(name)
+        return read_annotations(name, who)
     columns = {*_header(name)}
     if {*_CLIPS} <= columns:
         return list(_of_clips(name, who))
