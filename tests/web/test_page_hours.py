@@ -110,6 +110,19 @@ _SLICED = """async ({content, name, rate}) => {
   const {openSliced, decodeFile} = await import("./core/decode.js");
   const bytes = await (await fetch(content)).arrayBuffer();
   const file = new File([bytes], name);
+  // A page that has other work gets the decoder's frames in bursts.
+  globalThis.AudioDecoder = class extends AudioDecoder {
+    constructor({output, error}) {
+      const held = [];
+      const give = () => held.splice(0).forEach(output);
+      super({output: (data) => held.push(data) >= 90 && give(), error});
+      this.flushed = give;
+    }
+    async flush() {
+      await super.flush();
+      this.flushed();
+    }
+  };
   const sliced = await openSliced(file, rate);
   if (sliced === null) return null;
   const pieces = [];
@@ -163,7 +176,7 @@ def test_slices_are_the_whole(
 
     assert found is not None
     assert found["length"] == pytest.approx(310 * 16_000, abs=0 if name != "a.mp3" else 1200)
-    assert found["longest"] <= 11 * 16_000
+    assert found["longest"] <= 10.1 * 16_000
     assert found["about"] == pytest.approx(found["length"], rel=0.01)
     if rate_hz == 16_000:
         assert (found["largest"], found["whole"]) == (0, found["length"])

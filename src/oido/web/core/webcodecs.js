@@ -35,7 +35,7 @@ export async function openCompressed(file) {
 }
 
 /**
- * Mono pieces of some seconds.
+ * Mono pieces of PIECE_SECONDS, however many frames the decoder gives at once; the last may be shorter.
  * @param {Encoded} encoded
  */
 async function* decoded({ config, frames, skip }) {
@@ -59,10 +59,12 @@ async function* decoded({ config, frames, skip }) {
   const check = () => {
     if (failure) throw new OidoError("UnknownFormatError", "the browser cannot decode it", { cause: failure });
   };
+  const most = PIECE_SECONDS * config.sampleRate;
   const take = () => {
-    const piece = joined(ready, length);
-    [ready, length] = [[], 0];
-    return piece;
+    const all = joined(ready, length);
+    const rest = all.slice(most);
+    [ready, length] = rest.length ? [[rest], rest.length] : [[], 0];
+    return rest.length ? all.slice(0, most) : all;
   };
   try {
     decoder.configure(config);
@@ -75,11 +77,11 @@ async function* decoded({ config, frames, skip }) {
         check();
       }
       check();
-      if (length >= PIECE_SECONDS * config.sampleRate) yield take();
+      while (length >= most) yield take();
     }
     await decoder.flush().catch(() => {});
     check();
-    if (length) yield take();
+    while (length) yield take();
   } finally {
     if (decoder.state !== "closed") decoder.close();
   }
