@@ -16,16 +16,19 @@ import numpy as np
 import pytest
 import soundfile
 
+from oido.batch.archive_header import embedding_model
 from oido.batch.commit_log import CommitLog
 from oido.batch.engine import Engine, InlineEngine, LocalEngine, Lost
 from oido.batch.plan import Plan, Task
 from oido.batch.progress import status_of
 from oido.batch.recording import RecordingRun, make_classifier
+from oido.batch.results_folder import read_folder
 from oido.batch.run import ArchiveRun
 from oido.batch.sources import find_sources
 from oido.batch.units import LoadedModel, RunSpec, Unit, escaped_name, fingerprint_of, raw_name
 from oido.batch.verify import delete_leftovers, leftovers, verify
 from oido.errors import OptionError, OutputError
+from oido.inference.classifier import AudioClassifier
 from oido.params import Selection
 from tests.batch.archives import hear, record, tables
 
@@ -78,6 +81,46 @@ def test_embeddings_are_kept_as_float16(archive: Path, tmp_path: Path) -> None:
     expected = make_classifier(Plan()).classify(path).embeddings.astype(np.float16)
     assert np.array_equal(np.array([r["embedding"] for r in rows], np.float16), expected)
     assert [r["start_time"] for r in rows] == [0.48 * n for n in range(len(rows))]
+
+
+def test_embeddings_of_another_network_are_in_its_own_windows(
+    archive: Path, tmp_path: Path, classifier: AudioClassifier
+) -> None:
+    shutil.copy(classifier.model.path, tmp_path / "other.tflite")
+    other = str(tmp_path / "other.tflite")
+    plan = Plan(hop="window", channel="each")
+    hear([str(archive)], str(tmp_path / "own"), Plan(channel="each"), embeddings=True)
+    hear([str(archive)], str(tmp_path / "plain"), plan)
+
+    hear([str(archive)], str(tmp_path / "two"), plan, embeddings=True, embeddings_of=other)
+
+    own, plain, two = (tables(str(tmp_path / name)) for name in ("own", "plain", "two"))
+    assert two.pop("embeddings") == own["embeddings"]
+    assert two == plain
+    header = read_folder(str(tmp_path / "two")).header
+    assert embedding_model(header)["sha256"] == classifier.model.sha256
+    with pytest.raises(OptionError, match=r"embedding_model\.name was"):
+        hear([str(archive)], str(tmp_path / "two"), plan, embeddings=True, resumes=True)
+    again = {"embeddings": True, "embeddings_of": other, "resumes": True}
+    assert hear([str(archive)], str(tmp_path / "two"), plan, **again) == []
+
+
+def test_what_a_damaged_recording_has_of_another_network_is_kept(
+    tmp_path: Path, classifier: AudioClassifier
+) -> None:
+    shutil.copy(classifier.model.path, tmp_path / "other.tflite")
+    samples = np.random.default_rng(1).normal(0, 0.1, 16_000 * 60).astype(np.float32)
+    samples[16_000 * 50] = np.nan
+    soundfile.write(tmp_path / "bad.wav", samples, 16_000, subtype="FLOAT")
+    path, other = str(tmp_path / "bad.wav"), str(tmp_path / "other.tflite")
+
+    hear([path], str(tmp_path / "own"), embeddings=True)
+    hear([path], str(tmp_path / "two"), embeddings=True, embeddings_of=other)
+
+    own, two = tables(str(tmp_path / "own")), tables(str(tmp_path / "two"))
+    assert own["recordings"][0]["failure_kind"] == "InvalidSamplesError"
+    assert len(own["embeddings"]) > 30
+    assert two == own
 
 
 def test_tags_of_the_container_are_kept(tmp_path: Path) -> None:

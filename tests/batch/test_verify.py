@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,10 @@ from oido.batch.progress import status_of
 from oido.batch.results_folder import read_folder
 from oido.batch.run import ArchiveRun
 from oido.batch.units import Outcome
-from oido.batch.verify import Verification, mend_ledger, spec_of, verify
+from oido.batch.verify import Finding, Verification, mend_ledger, spec_of, verify
 from oido.errors import OptionError
+from oido.inference.classifier import AudioClassifier
+from oido.models.tflite.metadata_writer import annotate
 from oido.params import Detection, Selection
 from tests.batch.archives import hear, record, tables
 
@@ -235,6 +238,7 @@ def test_the_header_gives_the_whole_order_back(tmp_path: Path) -> None:
     spec = spec_of(str(tmp_path / "out"), None, None)
     assert spec.plan == plan
     assert (spec.floor, spec.clip_top, spec.embeddings) == (0.25, 3, False)
+    assert not spec.embedding_model
     header = tmp_path / "out" / "oido-archive.json"
     shutil.rmtree(tmp_path / "out" / "ledger")
     shutil.rmtree(tmp_path / "out" / "ledger-copy")
@@ -243,3 +247,44 @@ def test_the_header_gives_the_whole_order_back(tmp_path: Path) -> None:
     header.write_text(header.read_text().replace("yamnet/classification", "my model"))
     with pytest.raises(OptionError, match="say --model and its file"):
         spec_of(str(tmp_path / "out"), None, None)
+
+
+def test_the_embeddings_of_another_network_are_heard_again(
+    tmp_path: Path, classifier: AudioClassifier
+) -> None:
+    other, out = tmp_path / "other.tflite", tmp_path / "out"
+    shutil.copy(classifier.model.path, other)
+    paths = [record(tmp_path / "a.wav", 4), record(tmp_path / "b.wav", 3, 1)]
+    order: dict[str, Any] = {"embeddings": True, "embeddings_of": str(other)}
+    hear(paths, str(out), Plan(hop=0.96), **order)
+    before = tables(str(out))
+    assert len(before["embeddings"]) == 8 + 6
+    (out / "search-index").mkdir()  # of `oido find`
+    (part,) = (out / "embeddings").iterdir()
+    part.unlink()
+
+    assert verify(str(out)).findings == [
+        Finding("missing", f"embeddings/{part.name}", "is missing")
+    ]
+    repaired(out)
+
+    assert verify(str(out)).findings == []
+    assert tables(str(out)) == before
+
+
+def test_a_network_of_no_catalogue_is_asked_for(
+    tmp_path: Path, classifier: AudioClassifier
+) -> None:
+    other, out = tmp_path / "other.tflite", tmp_path / "out"
+    content = annotate(
+        classifier.model.path.read_bytes(),
+        classifier.model.heads,
+        sample_rate_hz=16_000,
+        name="my own",
+    )
+    other.write_bytes(content)
+    order: dict[str, Any] = {"embeddings": True, "embeddings_of": str(other)}
+    hear([record(tmp_path / "a.wav")], str(out), **order)
+    with pytest.raises(OptionError, match="the model my own: say --embeddings-of and its file"):
+        spec_of(str(out), None, None)
+    assert spec_of(str(out), None, None, str(other)).embedding_model == str(other)

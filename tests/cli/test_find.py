@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from oido.cli import clips, find
+from oido.batch.units import SEARCH_INDEX
+from oido.cli import batch, clips, find
 from oido.errors import OptionError
+from oido.inference.classifier import AudioClassifier
 from oido.messages import in_language
-from oido.results.find import INDEX_FOLDER
+from oido.models.tflite.metadata_writer import annotate
 from tests.results.results_folders import heard_archive
 from tests.results.results_folders import run as run_command
 
 pytest.importorskip("duckdb", reason="needs oido[archive]")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def test_a_table_for_reading(heard: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["file", "start_time", "end_time", "similarity", "start_at"]
     assert len(lines) == 4
-    assert (heard / INDEX_FOLDER / "index.json").is_file()
+    assert (heard / SEARCH_INDEX / "index.json").is_file()
 
 
 def test_words_are_taken_for_a_label_and_it_is_said(
@@ -104,3 +109,29 @@ def test_without_the_extra_it_is_one_sentence(words: tuple[str, ...], heard: Pat
     assert done.returncode == 1
     assert "pip install 'oido[archive]'" in done.stderr
     assert "internal error" not in done.stderr
+
+
+def test_a_model_of_ones_own_is_named_by_its_file(
+    classifier: AudioClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = tmp_path / "own.tflite", tmp_path / "out"
+    base = classifier.model
+    content = base.path.read_bytes()
+    model.write_bytes(annotate(content, base.heads, sample_rate_hz=16_000, name="my own"))
+    shutil.copy(EXAMPLES / "street.flac", tmp_path / "street.flac")
+    order = (str(tmp_path / "street.flac"), "-o", str(out), "-q", "--hop", "window")
+    assert run_command(batch, *order, "--embeddings-of", str(model)) == 0
+    shutil.copy(EXAMPLES / "alarm.flac", tmp_path / "like.flac")
+    like = ("--like", str(tmp_path / "like.flac"), "--count", "2")
+    capsys.readouterr()
+
+    with pytest.raises(OptionError, match="the model my own: say --model and its file"):
+        run(out, *like)
+    assert run(out, *like, "--model", model, "--format", "csv") == 0
+
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 3
+    start = float(rows[1].split(",")[2])
+    assert start % 0.48 == pytest.approx(0, abs=1e-6)  # in the other model's windows
+    with pytest.raises(OptionError, match="are of another my own than the one here"):
+        run(out, *like, "--model", base.path)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from oido.batch.units import SEARCH_INDEX
 from oido.errors import OptionError
 from oido.results import Results, find
-from oido.results.find import INDEX_FOLDER, ExampleSpan, Finder
+from oido.results.find import ExampleSpan, Finder
 from oido.search import label_words
 from tests.results.results_folders import FolderMaker, event, recording
 
@@ -160,7 +161,7 @@ def test_the_index_follows_the_archive(folder: FolderMaker) -> None:
     assert ("new.wav", 1) in found(folder, like, count=9)
     folder.commit({}, remove=["embeddings/00000003.parquet"])
     assert ("new.wav", 1) not in found(folder, like, count=9)
-    shutil.rmtree(folder.folder / INDEX_FOLDER)
+    shutil.rmtree(folder.folder / SEARCH_INDEX)
     assert ("n/b.wav", 6) in found(folder, like, count=9)
 
 

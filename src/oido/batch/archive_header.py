@@ -16,7 +16,14 @@ from typing import Any
 from oido._version import __version__
 from oido.batch.plan import marks
 from oido.batch.storage import Storage
-from oido.batch.units import ARCHIVE_VERSION, EMBEDDINGS, TABLES, LoadedModel, fingerprint_of
+from oido.batch.units import (
+    ARCHIVE_VERSION,
+    EMBEDDING_MODEL,
+    EMBEDDINGS,
+    TABLES,
+    LoadedModel,
+    fingerprint_of,
+)
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import SCORES_ARE
 from oido.messages import joined, tr
@@ -84,6 +91,12 @@ def new_header(
         "calibrated": calibrated,
         "tables": [*TABLES, EMBEDDINGS] if parameters["embeddings"] else [*TABLES],
     }
+
+
+def embedding_model(header: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``name`` and ``sha256`` of the model whose embeddings an archive keeps, if it keeps any."""
+    facts: Mapping[str, Any] = header["parameters"].get(EMBEDDING_MODEL) or header["model"]
+    return facts
 
 
 def require_same(

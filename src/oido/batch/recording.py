@@ -88,6 +88,9 @@ class RowMaker:
     def _prepare(self, plan: Plan) -> None:
         """What a level needs beside this."""
 
+    def begin(self, stream: WindowStream) -> None:
+        """The stream whose blocks come, before its first one."""
+
     def push(self, block: Block) -> list[AnyRow]:
         """Rows that this block completes."""
         return []
@@ -308,6 +311,7 @@ class RecordingRun:
 
     def _channel_rows(self, stream: WindowStream, channel: int | None) -> Iterator[list[AnyRow]]:
         maker = self._make_rows(channel)
+        maker.begin(stream)
         before, damage = self.summary, None
         n_windows = n_rows = 0
         try:

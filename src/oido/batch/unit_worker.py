@@ -50,6 +50,8 @@ from oido.batch.units import (
 )
 from oido.errors import AudioError, OptionError, OutputError
 from oido.inference.classifier import AudioClassifier
+from oido.inference.embedding_stream import EmbeddingNetwork
+from oido.models.loading import load_model
 from oido.signal.decode import AudioInfo, open_audio
 from oido.signal.level import SoundSums
 
@@ -69,6 +71,9 @@ class UnitWorker:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
         self._classifier = make_classifier(spec.plan)
+        self._network = None
+        if spec.embedding_model:
+            self._network = EmbeddingNetwork(load_model(spec.embedding_model))
         self._storage = storage_of(spec.folder, spec.run_id)
         self._schemas = schemas(spec.plan.calibrated)
         self._held: dict[str, list[Any]] = {}
@@ -102,7 +107,9 @@ class UnitWorker:
         buffer = PartBuffer(self._storage, self._schemas)
         name, failure = unit.source.name, unit.failure
         classifier = of_its_week(self._classifier, self._spec.plan, name)
-        make = partial(ChannelRows, self._spec, classifier, name, buffer=buffer)
+        make = partial(
+            ChannelRows, self._spec, classifier, name, buffer=buffer, network=self._network
+        )
         run = RecordingRun(classifier, self._spec.plan, Task(0, "", name, name), make)
         try:
             if failure is None:
@@ -130,7 +137,10 @@ class UnitWorker:
 
     def _ranges(self, unit: Unit) -> tuple[Unit, ...]:
         """The ranges of a long recording that may be split, or none."""
-        if not unit.may_split or 0 < unit.source.size < self._spec.split_seconds * _LEAST_BYTES:
+        # The windows of the other network overlap any cut.
+        if self._network is not None or not unit.may_split:
+            return ()
+        if 0 < unit.source.size < self._spec.split_seconds * _LEAST_BYTES:
             return ()
         try:
             with open_recording(unit.source, unit.fetched) as reader:
@@ -229,11 +239,11 @@ class UnitWorker:
             other = make_classifier(others, model)
             with fetch_recording(unit.source, unit.fetched) as path:
                 if not self._is_warm:
-                    _cost(self._classifier, path)
+                    _cost(self._classifier, path, self._network)
                     self._is_warm = True
-                duration, seconds, channels = _cost(self._classifier, path)
+                duration, seconds, channels = _cost(self._classifier, path, self._network)
                 is_same = other.windowing == self._classifier.windowing
-                other_seconds = 0.0 if is_same else _cost(other, path)[1]
+                other_seconds = 0.0 if is_same else _cost(other, path, self._network)[1]
         except Exception:
             return Sample()
         each = channels if plan.channel == "each" else 1
@@ -303,7 +313,9 @@ class UnitWorker:
         return (finished,)
 
 
-def _cost(classifier: AudioClassifier, path: str) -> tuple[float, float, int]:
+def _cost(
+    classifier: AudioClassifier, path: str, network: EmbeddingNetwork | None
+) -> tuple[float, float, int]:
     """Of a recording: its length (0: not known), the work for a second of its sound, its channels.
 
     Two blocks of windows are classified, a minute or so; if both are full, only the second counts,
@@ -313,7 +325,10 @@ def _cost(classifier: AudioClassifier, path: str) -> tuple[float, float, int]:
     elapsed, seconds = list[float](), list[float]()
     with open_audio(path) as reader:
         info = reader.info
-        for block in classifier.stream(reader, jobs=1):
+        stream = classifier.stream(reader, jobs=1)
+        if network is not None:
+            stream.on_block = network.stream(info, "mix").push
+        for block in stream:
             elapsed.append(time.monotonic() - started - sum(elapsed))
             seconds.append(len(block.scores) * classifier.windowing.hop_seconds)
             if len(seconds) == 2:

@@ -22,6 +22,11 @@ from oido.messages import tr
 ARCHIVE_VERSION = 1
 TABLES = ("recordings", "events", "windows", "clips")
 EMBEDDINGS = "embeddings"
+SEARCH_INDEX = "search-index"
+"""The folder in an archive on this machine where `oido find` keeps the index of embeddings."""
+
+EMBEDDING_MODEL = "embedding_model"
+"""The parameter with the name and the hash of another model whose embeddings an archive keeps."""
 
 _NOT_IN_ROWS = ("what", "level", "model", "calibration", "calibrated", "l2_normalize")
 """Of a plan: what does not change an archive's rows, or is a path whose content does."""
@@ -33,9 +38,10 @@ class RunSpec:
 
     plan: model, windows, channels, labels, events. folder: the results, a path or URL. floor: the
     lowest score (or probability) of a row of windows. clip_top: labels per clip. embeddings: keep
-    them, as float16. split_seconds: longer recordings are split, where that is exact.
-    flush_seconds, flush_rows: when a worker writes the rows that it holds. run_id: of this run,
-    in the names of all files that it writes.
+    them, as float16. embeddings_of: the model whose they are, a name or a path; "": the plan's.
+    split_seconds: longer recordings are split, where that is exact. flush_seconds, flush_rows: when
+    a worker writes the rows that it holds. run_id: of this run, in the names of all files that it
+    writes.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -43,10 +49,16 @@ class RunSpec:
     floor: float = 0.1
     clip_top: int = 5
     embeddings: bool = False
+    embeddings_of: str = ""
     split_seconds: float = 3600.0
     flush_seconds: float = 5.0
     flush_rows: int = 50_000
     run_id: str = field(default_factory=partial(secrets.token_hex, 8))
+
+    @property
+    def embedding_model(self) -> str:
+        """Another model than the plan's whose embeddings are kept, or ""."""
+        return self.embeddings_of if self.embeddings else ""
 
     def parameters(self) -> dict[str, Any]:
         """Every parameter that can change a row, as plain values."""
@@ -55,6 +67,11 @@ class RunSpec:
             content = Path(self.plan.calibration).read_bytes()
             values["calibration_sha256"] = hashlib.sha256(content).hexdigest()
         values.update(floor=self.floor, clip_top=self.clip_top, embeddings=self.embeddings)
+        if self.embedding_model:
+            from oido.models.loading import load_model
+
+            model = load_model(self.embedding_model)
+            values[EMBEDDING_MODEL] = {"name": model.name, "sha256": model.sha256}
         plain: dict[str, Any] = json.loads(json.dumps(values))  # tuples become lists, as in a file
         return plain
 

@@ -31,7 +31,15 @@ from oido.batch.results_folder import read_folder
 from oido.batch.run import Damage
 from oido.batch.sources import source_now
 from oido.batch.storage import FileFacts, Storage, is_remote, is_written_by, storage_of
-from oido.batch.units import EMBEDDINGS, TABLES, Part, RunSpec, Source
+from oido.batch.units import (
+    EMBEDDING_MODEL,
+    EMBEDDINGS,
+    SEARCH_INDEX,
+    TABLES,
+    Part,
+    RunSpec,
+    Source,
+)
 from oido.errors import OptionError, OutputError
 from oido.messages import tr
 from oido.params import Detection, Selection
@@ -220,7 +228,8 @@ def _others(storage: Storage, contents: _Contents, facts: dict[str, Any]) -> Ite
         else:
             yield Finding("foreign", path, tr("is not of oido"))
     for name in storage.entries():
-        if name not in (*_FOLDERS, HEADER, *PASSED_OVER) and not name.startswith(f".{HEADER}."):
+        is_known = name in (*_FOLDERS, HEADER, SEARCH_INDEX, *PASSED_OVER)
+        if not is_known and not name.startswith(f".{HEADER}."):
             yield Finding("foreign", name, tr("is not of oido"))
 
 
@@ -332,19 +341,21 @@ def mend_ledger(url: str) -> list[str]:
         storage.unlock()
 
 
-def spec_of(url: str, model: str | None, calibration: str | None) -> RunSpec:
+def spec_of(
+    url: str, model: str | None, calibration: str | None, embeddings_of: str | None = None
+) -> RunSpec:
     """How a folder's recordings were classified, from its header.
 
-    model, calibration: where these files are, if the model is none of the catalogue. Raises
-    OptionError if they are needed.
+    model, calibration, embeddings_of: where these files are, if a model is none of the catalogue.
+    Raises OptionError if they are needed.
     """
-    from oido.models.registry import CATALOG, ENSEMBLE
+    from oido.models.registry import is_named
 
     header = read_folder(url).header
     values = dict(header["parameters"])
     name = header["model"]["name"]
     if model is None:
-        if name not in {ENSEMBLE, *(entry.name for entry in CATALOG)}:
+        if not is_named(name):
             raise OptionError(
                 tr(
                     "{url} was heard by the model {name}: say --model and its file",
@@ -357,6 +368,16 @@ def spec_of(url: str, model: str | None, calibration: str | None) -> RunSpec:
         raise OptionError(
             tr("{url} was heard with a calibration: say --calibration and its file", url=url)
         )
+    if (others := values.pop(EMBEDDING_MODEL, None)) is not None and embeddings_of is None:
+        embeddings_of = others["name"]
+        if not is_named(embeddings_of):
+            raise OptionError(
+                tr(
+                    "{url} holds embeddings of the model {name}: say --embeddings-of and its file",
+                    url=url,
+                    name=embeddings_of,
+                )
+            )
     own = {name: values.pop(name) for name in ("floor", "clip_top", "embeddings")}
     plan = Plan(
         **{
@@ -368,7 +389,7 @@ def spec_of(url: str, model: str | None, calibration: str | None) -> RunSpec:
             "selection": Selection(**_with_tuples(values["selection"])),
         }
     )
-    return RunSpec(plan, url, **own)
+    return RunSpec(plan, url, **own, embeddings_of=embeddings_of or "")
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:

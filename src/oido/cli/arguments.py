@@ -157,6 +157,14 @@ class Arguments:
             choices=("quoted", "exact"),
         )
 
+    def embedding_model(self) -> None:
+        """The file of an archive's model, where the archive's name for it says nothing."""
+        self(
+            "--model FILE",
+            "the model whose embeddings the archive keeps, if it is one of your own",
+            type=Path,
+        )
+
     def results(self) -> None:
         """The results folder."""
         self("results RESULTS", "a results folder of `oido batch`, path or URL")

@@ -14,6 +14,7 @@ examples:
   oido batch clean results/ --older-than 1d
   oido batch clean results/ --older-than 1d --delete
   oido batch files.csv -o results/ --floor 0.3 --embeddings
+  oido batch recordings/ -o results/ --embeddings-of efficientat/mn04
   oido batch s3://bucket/2026/ -o s3://bucket/results/ --jobs 16
   oido batch s3://bucket/2026/ -o s3://bucket/results/ --engine ray --address auto
 
@@ -78,6 +79,11 @@ def add_parser(commands: Any) -> None:
     add_output("--retry-failed", "with --resume: hear again what failed")
     add_output.options("floor", "clip_top")
     add_output("--embeddings", "keep the embeddings of all windows, as float16")
+    add_output(
+        "--embeddings-of MODEL",
+        "keep those of another network, in its own windows, such as efficientat/mn04, beside what "
+        "--model hears; the sound is decoded once",
+    )
     add_output.quiet()
     add_output("-v, --verbose", "a line per recording, details")
     add_output("--json", "of status and verify: as JSON")
@@ -169,7 +175,8 @@ def run_archive(args: argparse.Namespace) -> int:
             args.output,
             floor=args.floor,
             clip_top=args.clip_top,
-            embeddings=bool(args.embeddings),
+            embeddings=bool(args.embeddings or args.embeddings_of),
+            embeddings_of=_other_model(args),
             split_seconds=args.split or float("inf"),
         )
         sources = find_sources(args.paths, None if args.quiet else print_message)
@@ -185,6 +192,12 @@ def run_archive(args: argparse.Namespace) -> int:
     return EXIT_FAILED_FILES if failed else EXIT_OK
 
 
+def _other_model(args: argparse.Namespace) -> str:
+    """Whose embeddings are kept, if not the classifying model's."""
+    name = args.embeddings_of
+    return "" if name in (None, args.model) else fetch_model(name)
+
+
 def repair(
     args: argparse.Namespace, spec: RunSpec, sources: Sequence[Source], damage: Damage
 ) -> int:
@@ -192,7 +205,8 @@ def repair(
     _need_pyarrow()
     from oido.batch.run import ArchiveRun
 
-    fetch_model(spec.plan.model)
+    for name in filter(None, (spec.plan.model, spec.embeddings_of)):
+        fetch_model(name)
     run = ArchiveRun(spec, sources, resumes=True, retries_failed=True, damage=damage)
     try:
         return _run_with_engine(args, run, spec, sources)
@@ -224,7 +238,7 @@ def _again(folder: str) -> str:
     )
 
 
-_SPEC_NAMES = ("floor", "split", "embeddings", "retry_failed", "engine", "address")
+_SPEC_NAMES = ("floor", "split", "embeddings", "embeddings_of", "retry_failed", "engine", "address")
 """What `oido classify --resume` has no options for."""
 
 

@@ -44,7 +44,7 @@ def show_verification(args: argparse.Namespace, repair: Repair) -> int:
             found = verify(url)
         if found.damage.parts or found.sources:
             model = None if args.model == OPTIONS["model"].default else args.model
-            spec = spec_of(url, model, args.calibration)
+            spec = spec_of(url, model, args.calibration, args.embeddings_of)
             repair(args, spec, found.sources, found.damage)
         found = verify(url)
     if args.json:

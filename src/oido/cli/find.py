@@ -70,6 +70,7 @@ def add_parser(commands: Any) -> None:
         "where the index is kept (default: search-index in the archive)",
         type=Path,
     )
+    add.embedding_model()
     add_output = add.group("output")
     add_output("-o, --output FILE", "write a file: .csv, .jsonl, .json or .parquet", type=Path)
     add_output(
@@ -107,7 +108,7 @@ def _run(args: argparse.Namespace) -> None:
         from oido.results.find import Finder  # it needs what opening has found to be there
 
         with show_progress(tr("indexing"), args.quiet) as on_progress:
-            finder = Finder(results, args.index, on_progress)
+            finder = Finder(results, args.index, on_progress, args.model)
         if not args.quiet:
             print_meanings(finder, results, args.text)
         table = finder.find(

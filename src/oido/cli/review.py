@@ -116,6 +116,7 @@ def add_parser(commands: Any) -> None:
         "of novel and --learn: where the index is kept (default: search-index in the archive)",
         type=Path,
     )
+    add_asked.embedding_model()
     add_served = add.group("where it is served")
     add_served("--host ADDRESS", "where to listen (default 127.0.0.1)", default="127.0.0.1")
     add_served("--port N", "default 8001; 0 is any free one", type=int, default=8001)
@@ -135,7 +136,7 @@ def add_parser(commands: Any) -> None:
     )
     add_output.quiet("errors only")
     add.clock()
-    add.rare("seed", "index", "opinions", "certificate", "key")
+    add.rare("seed", "index", "model", "opinions", "certificate", "key")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -283,6 +284,7 @@ def _learning(results: Results, store: LabelStore, args: argparse.Namespace) -> 
         unlike=args.unlike,
         texts=args.text,
         index=args.index,
+        model=args.model,
         seed=args.seed,
     )
     loop.candidates(1)  # where nothing says what the sound is, that is said before anybody waits

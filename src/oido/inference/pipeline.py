@@ -216,6 +216,7 @@ class WindowStream:
     on_block: gets each block f32[n, channels] of the source just before it is used.
     info: of the source. n_samples: samples so far, at the model's rate; all of them when the
     iteration is over. damaged_packets: pieces that could not be decoded and were left out.
+    is_damaged: whether it ended before its end.
     gaps_seconds, overlap_seconds, notes: as of the `AudioReader`. sums: of the sound so far.
     """
 
@@ -233,7 +234,7 @@ class WindowStream:
         self._workers = workers
         self._adaptive_hop = AdaptiveHop() if adapts_hop else None
         self._error: AudioError | None = None
-        self.on_block: Callable[[F32], None] = lambda block: None
+        self.on_block: Callable[[F32], object] = lambda block: None
 
     @property
     def n_samples(self) -> int:
@@ -254,6 +255,10 @@ class WindowStream:
     @property
     def notes(self) -> tuple[str, ...]:
         return self._reader.notes
+
+    @property
+    def is_damaged(self) -> bool:
+        return self._error is not None
 
     @property
     def sums(self) -> SoundSums:

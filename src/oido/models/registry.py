@@ -339,6 +339,11 @@ def card(name: str) -> ModelCard:
     )
 
 
+def is_named(name: str) -> bool:
+    """Whether a model of this name can be had by it."""
+    return name == ENSEMBLE or any(entry.name == name for entry in CATALOG)
+
+
 def is_audioset(name: str) -> bool:
     """Whether a model of this name has AudioSet's labels and no others."""
     return name == ENSEMBLE or any(entry.name == name and entry.is_audioset for entry in CATALOG)

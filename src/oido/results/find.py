@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido.arrays import F32
+from oido.batch.archive_header import embedding_model
 from oido.batch.parquet_parts import WindowPlaces, all_places_of, places_of, vectors_of
 from oido.batch.results_folder import ResultsFolder, read_folder
 from oido.batch.storage import is_remote, storage_of
-from oido.batch.units import EMBEDDINGS, Part
+from oido.batch.units import EMBEDDINGS, SEARCH_INDEX, Part
 from oido.errors import MissingExtraError, OptionError
 from oido.inference.embedder import AudioEmbedder
 from oido.messages import tr
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
+from oido.models.registry import is_named
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
@@ -29,9 +31,6 @@ from oido.search.index import EmbeddingIndex, Match
 from oido.search.label_words import labels_for_words
 from oido.search.outliers import outlying
 from oido.search.shard import Shard
-
-INDEX_FOLDER = "search-index"
-"""Where the index of an archive on this machine is: in its folder."""
 
 _TEXT_EXAMPLES = 5
 """So many of the archive's own windows stand for a label."""
@@ -90,7 +89,9 @@ class Finder:
 
     results: of a run with ``--embeddings``. index: the folder of its index; None is
     ``search-index`` in an archive on this machine. on_progress: called with the parts that are
-    indexed, and all. Raises OptionError for an archive without embeddings.
+    indexed, and all. model: the file whose embeddings they are, if it is none of the catalogue; it
+    is needed for examples that the archive has no windows of. Raises OptionError for an archive
+    without embeddings.
     """
 
     def __init__(
@@ -98,8 +99,9 @@ class Finder:
         results: Results,
         index: str | os.PathLike[str] | None = None,
         on_progress: OnProgress = lambda done, of: None,
+        model: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._results = results
+        self._results, self._model = results, model
         folder = read_folder(results.url, with_units=False)
         self._parts = _embedding_parts(folder)
         if index is None and is_remote(results.url):
@@ -110,7 +112,7 @@ class Finder:
                     url=results.url,
                 )
             )
-        self.index = EmbeddingIndex(Path(index or os.path.join(results.url, INDEX_FOLDER)))
+        self.index = EmbeddingIndex(Path(index or os.path.join(results.url, SEARCH_INDEX)))
         self._storage = storage_of(results.url)
         rows = {path: part.rows for path, part in self._parts.items()}
         self.index.update(rows, lambda p: vectors_of(self._storage, self._parts[p]), on_progress)
@@ -223,17 +225,27 @@ class Finder:
 
     def _load_embedder(self) -> AudioEmbedder:
         header = self._results.header
-        facts, parameters = header["model"], header["parameters"]
-        model = load_model(facts["name"])
+        facts = embedding_model(header)
+        name = facts["name"]
+        if self._model is None and not is_named(name):
+            raise OptionError(
+                tr(
+                    "{url} holds embeddings of the model {name}: say --model and its file",
+                    url=self._results.url,
+                    name=name,
+                )
+            )
+        model = load_model(self._model or name)
         if model.sha256 != facts["sha256"]:
             raise OptionError(
                 tr(
                     "the archive's embeddings are of another {name} than the one "
                     "here, and cannot be compared with it",
-                    name=facts["name"],
+                    name=name,
                 )
             )
-        return AudioEmbedder(model, hop=parameters.get("hop"))
+        is_own = facts is header["model"]
+        return AudioEmbedder(model, hop=header["parameters"].get("hop") if is_own else None)
 
     def _own(self, span: ExampleSpan) -> tuple[str, float, float] | None:
         """Which recording of the archive an example is, and its span there."""

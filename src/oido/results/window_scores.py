@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64
+from oido.batch.archive_header import embedding_model
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.models.labels import is_same, nearest
@@ -49,13 +50,13 @@ def open_head(results: Results, path: Any) -> tuple[AudioModel, TaughtHead]:
     """
     model = load_model(path)
     head = read_taught_head(model)
-    facts = results.header["model"]
+    facts = embedding_model(results.header)
     size = embedding_size(results)
     if facts["sha256"] not in (head.training.get("base_sha256"), head.sha256):
         raise OptionError(
             tr(
                 "{name} was taught on {base}, and the archive's embeddings are of {archive}: make "
-                "an archive with {base} (oido batch --model {base} --embeddings)",
+                "an archive that keeps those of {base} (oido batch --embeddings-of {base})",
                 name=model.name,
                 base=head.training.get("base") or tr("another network"),
                 archive=facts["name"],

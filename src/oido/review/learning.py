@@ -74,8 +74,8 @@ class LearningLoop:
             loop.export("owl.tflite")
 
     like, unlike, texts: where to begin, as in `Finder.find`; without them, with the archive's best
-    windows of the label. index: the folder of the archive's index. seed: the same answers and seed
-    give the same questions and the same model. Raises OptionError for an archive without
+    windows of the label. index, model: as of `Finder`. seed: the same answers and seed give
+    the same questions and the same model. Raises OptionError for an archive without
     embeddings, MissingExtraError without ``oido[train]``.
     """
 
@@ -92,12 +92,13 @@ class LearningLoop:
         seed: int = 0,
         rule: AskingRule = OURS,
         on_progress: Callable[[int, int], None] = lambda done, of: None,
+        model: str | os.PathLike[str] | None = None,
     ) -> None:
         require_training_extra()
         self.label = check_label(label, tr("the sound to learn"))
         self._results, self._store, self._seed, self._rule = results, store, seed, rule
         self._like, self._unlike, self._texts = list(like), list(unlike), list(texts)
-        self._finder = Finder(results, index, on_progress)
+        self._finder = Finder(results, index, on_progress, model)
         self._windows = ArchiveWindows(self._finder)
         if not self._windows.n:
             raise OptionError(tr("{url} holds no window yet", url=results.url))
