@@ -132,12 +132,12 @@ def from_heads(network):
     heads = fitted_heads(network, sounds, held)
     options = dataclasses.replace(QUICK, stages=(1, 3), epochs=3, rate=3e-3)
 
-    def run(**changed):
+    def run(copies=1, **changed):
         result = finetune(
             network,
             sounds.subset(np.flatnonzero(~held)),
             WINDOWS,
-            validation=sounds.subset(np.flatnonzero(held)),
+            validation=sounds.subset(np.tile(np.flatnonzero(held), copies)),
             heads=heads,
             options=dataclasses.replace(options, **changed),
         )
@@ -148,7 +148,7 @@ def from_heads(network):
 
 def test_it_begins_with_a_fitted_head_and_tries_what_is_between(from_heads, network):
     before = states(network)
-    result, heads = from_heads()
+    result, heads = from_heads(copies=16)
     assert [r.stages for r in result.history] == [1, 3, 3, 3, 3, 3, 3]
     assert [r.share for r in result.history] == [0.0, 1.0, 1.0, 1.0, 0.25, 0.5, 0.75]
     assert [r.loss is None for r in result.history] == [True, *[False] * 3, *[True] * 3]
@@ -170,6 +170,25 @@ def test_where_nothing_is_gained_it_is_the_head_on_all_clips(from_heads, network
     assert changed(before, network) <= {"head"}
 
 
+def test_a_few_clips_decide_nothing(from_heads, monkeypatch):
+    """What learnt is kept where its gain is beyond one standard error of it."""
+    head, better = np.array([0.9, 0.4, 0.6, 0.5]), np.array([0.4, 0.2, 0.2, 0.5])
+    mixed = head - [0.1, 0.1, -0.1, -0.1] - 0.05
+    noisy = head - [0.5, -0.1, -0.1, -0.1]
+    for learnt, kept in ((better, 1.0), (mixed, 0.0), (noisy, 0.0), (head, 0.0)):
+        left = [head, learnt, *[head + 1] * 5]
+        monkeypatch.setattr(
+            finetune_module,
+            "_evaluate_clips",
+            lambda *_, left=left: finetune_module._Verdict(left.pop(0), 0.9, 1.0),
+        )
+        result, _ = from_heads()
+        assert not left
+        assert result.best.share == kept
+        assert [r.best for r in result.history] == [True, kept == 1.0, *[False] * 5]
+        assert result.best == result.history[int(kept)]
+
+
 @pytest.mark.parametrize("share", [0.25, 0.75, 1.0])
 def test_what_changes_is_done_to_the_head_on_all_clips(from_heads, network, monkeypatch, share):
     """A place on the way is between the weights, and the head of all clips is moved as far."""
@@ -179,9 +198,12 @@ def test_what_changes_is_done_to_the_head_on_all_clips(from_heads, network, monk
     def only(self, stages, loss, windows, at):
         kept[at] = {n: v.clone() for n, v in self._learner.network.state_dict().items()}
         note(self, stages, loss, windows, at)
-        report, state = self._best[at]
+        kept_here = self._best[at]
         loss = 0.0 if at == share else 9.0
-        self._best[at] = (report._replace(validation_loss=loss), state)
+        self._best[at] = kept_here._replace(
+            report=kept_here.report._replace(validation_loss=loss),
+            losses=np.full_like(kept_here.losses, loss),
+        )
 
     monkeypatch.setattr(finetune_module._Run, "_note", only)
     result, heads = from_heads(epochs=1)

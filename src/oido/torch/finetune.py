@@ -6,8 +6,10 @@ trained alone, on embeddings that are computed once. Then the last stages learn 
 that fall towards the sound, on windows that are drawn and augmented anew in each epoch. Held-out
 clips are evaluated after each epoch, and then a few places on the straight way from the weights
 with the head to the last that learnt (Wortsman et al., Robust fine-tuning of zero-shot models,
-2022); the best weights are kept, also when time is over or the run is interrupted. Clips
-are evaluated with the slope of the logits that fits best (temperature scaling, Guo et al. 2017):
+2022); the best weights are kept, also when time is over or the run is interrupted. What learnt is
+better than the head alone where its loss is less by more than one standard error of the difference
+(Breiman et al., Classification and Regression Trees, 1984): a few clips decide nothing. Clips are
+evaluated with the slope of the logits that fits best (temperature scaling, Guo et al. 2017):
 how confident a network is changes from epoch to epoch, whatever it has learnt.
 """
 
@@ -41,7 +43,7 @@ class EpochReport(NamedTuple):
 
     share: how far the weights are from those with the head alone (0) to those that learnt (1).
     validation_loss, validation_accuracy: of whole clips that were held out, with logits times
-    ``slope``, which fits them best. best: the least loss so far. cpu_seconds: since the start.
+    ``slope``, which fits them best. best: so far. cpu_seconds: since the start.
     """
 
     epoch: int
@@ -150,7 +152,7 @@ def finetune(
     return Finetuned(
         network,
         tuple(run.history),
-        run.best[0],
+        run.best.report,
         tuple((numpy_copy(x.weight), numpy_copy(x.bias)) for x in _head_layers(network)),
         numbers,
         sounds.multi_label,
@@ -169,6 +171,14 @@ _SHARES = (0.25, 0.5, 0.75)
 _State = dict[str, Tensor]
 
 
+class _Candidate(NamedTuple):
+    """Weights that may be kept; losses: of the held-out clips, f64[K]."""
+
+    report: EpochReport
+    state: _State
+    losses: F64
+
+
 class _Run:
     """The phases, and the best weights so far."""
 
@@ -185,13 +195,18 @@ class _Run:
         self.started_cpu, self._started = time.process_time(), time.monotonic()
         self._seconds_between = 0.0  # that places between head and network will take
         self.history: list[EpochReport] = []
-        self._best: dict[float, tuple[EpochReport, _State]] = {}  # by share
+        self._best: dict[float, _Candidate] = {}  # by share
         self._latest: _State = {}
 
     @property
-    def best(self) -> tuple[EpochReport, _State]:
-        """The report and the weights of the least loss."""
-        return min(self._best.values(), key=lambda found: found[0].validation_loss)
+    def best(self) -> _Candidate:
+        """The weights of the least loss, or those with the head alone if they may be as good."""
+        head = self._best[0.0]
+        least = min(self._best.values(), key=lambda found: found.report.validation_loss)
+        gains, n = head.losses - least.losses, len(head.losses)
+        if n < 2 or not gains.mean() > gains.std(ddof=1) / np.sqrt(n):
+            return head
+        return least
 
     def run(self) -> Stopped:
         network = self._learner.network
@@ -214,7 +229,7 @@ class _Run:
             stopped = "interrupted"
         finally:
             if self._best:
-                self._finish(*self.best)
+                self._finish(self.best.report, self.best.state)
             network.unfreeze()
             network.eval()
         return stopped
@@ -236,7 +251,7 @@ class _Run:
 
     def _phase(self, stages: int, time_used: Callable[[], float]) -> None:
         learner, options, losses = self._learner, self._options, list[float]()
-        learner.network.load_state_dict(self.best[1])
+        learner.network.load_state_dict(self.best.state)
         for loss in learner.epochs(stages, time_used):
             self._note(stages, loss, learner.clean_windows(self._validation), 1.0)
             losses.append(self.history[-1].validation_loss)
@@ -247,7 +262,7 @@ class _Run:
         """Try weights between those with the head alone and the last that learnt."""
         if self.history[-1].share == 0:
             return
-        head, learnt, stages = self._best[0.0][1], self._latest, self.history[-1].stages
+        head, learnt, stages = self._best[0.0].state, self._latest, self.history[-1].stages
         for share in _SHARES:
             between = {
                 name: torch.lerp(head[name], values, share)
@@ -281,15 +296,26 @@ class _Run:
         verdict = _evaluate_clips(
             logits, windows.clips, windows.weights, sounds.targets, sounds.multi_label
         )
-        better = not self._best or verdict.log_loss < self.best[0].validation_loss
-        seconds = time.process_time() - self.started_cpu
-        report = EpochReport(len(self.history) + 1, stages, loss, *verdict, better, seconds, share)
-        self.history.append(report)
+        report = EpochReport(
+            epoch=len(self.history) + 1,
+            stages=stages,
+            loss=loss,
+            validation_loss=verdict.log_loss,
+            validation_accuracy=verdict.accuracy,
+            slope=verdict.slope,
+            best=False,
+            cpu_seconds=time.process_time() - self.started_cpu,
+            share=share,
+        )
         state = self._learner.network.state_dict()
         self._latest = {name: values.clone() for name, values in state.items()}
         known = self._best.get(share)
-        if known is None or verdict.log_loss < known[0].validation_loss:
-            self._best[share] = (report, self._latest)
+        if known is None or verdict.log_loss < known.report.validation_loss:
+            self._best[share] = _Candidate(report, self._latest, verdict.losses)
+            if self.best.report is report:
+                report = report._replace(best=True)
+                self._best[share] = self._best[share]._replace(report=report)
+        self.history.append(report)
         self._progress(report)
 
     def _is_over(self) -> bool:
@@ -319,15 +345,21 @@ _CLIPS_OF_PRIOR = 4
 
 
 class _Verdict(NamedTuple):
-    """log_loss: −ln of the scores of the true classes, a mean over clips, or over all known labels
-    of a multi-label network; with logits times ``slope``, where it is least.
+    """losses: of each clip, −ln of the score of its true class, or of a multi-label network the sum
+    over its known labels over the mean number of these; with logits times ``slope``, where their
+    mean is least.
 
     accuracy: as `oido.datasets.dataset.accuracy`.
     """
 
-    log_loss: float
+    losses: F64
     accuracy: float
     slope: float
+
+    @property
+    def log_loss(self) -> float:
+        """The mean of the losses."""
+        return float(self.losses.mean())
 
 
 def _evaluate_clips(
@@ -340,10 +372,10 @@ def _evaluate_clips(
     best = None
     for slope in _SLOPES:
         scores = _clip_scores(logits * slope, clips, weights, multi_label)
-        loss = _log_loss(scores, targets, multi_label)
-        drawn = loss + _CLIPS_OF_PRIOR / len(targets) * float(np.log2(slope)) ** 2
+        losses = _log_losses(scores, targets, multi_label)
+        drawn = float(losses.mean()) + _CLIPS_OF_PRIOR / len(targets) * float(np.log2(slope)) ** 2
         if best is None or drawn < best[0]:
-            best = drawn, _Verdict(loss, accuracy(scores, targets, multi_label), float(slope))
+            best = drawn, _Verdict(losses, accuracy(scores, targets, multi_label), float(slope))
     assert best is not None
     return best[1]
 
@@ -356,8 +388,9 @@ def _clip_scores(logits: Tensor, clips: I64, weights: F64, multi_label: bool) ->
     return np.asarray(sums / np.bincount(clips, weights)[:, None])
 
 
-def _log_loss(scores: F64, targets: F32, multi_label: bool) -> float:
+def _log_losses(scores: F64, targets: F32, multi_label: bool) -> F64:
     p = np.clip(scores, 1e-6, 1 - 1e-6)
     if not multi_label:
-        return float(-(np.log(p) * targets).sum(axis=1).mean())
-    return float(-np.nanmean(targets * np.log(p) + (1 - targets) * np.log1p(-p)))
+        return np.asarray(-(np.log(p) * targets).sum(axis=1))
+    each = targets * np.log(p) + (1 - targets) * np.log1p(-p)
+    return np.asarray(-np.nansum(each, axis=1) * len(each) / (~np.isnan(each)).sum())
