@@ -131,7 +131,7 @@ def finetune(
         facts[tr("trained further, held out")] = further.judged.text
     if further is not None and plain is not None:
         facts[tr("trained further, over logistic regression")] = plain.beside(further.judged)
-    done: dict[str, Any] = {tr("trained"): tr("interrupted before anything was learnt")}
+    done: dict[str, Any] = {tr("trained"): tr("interrupted before it could be judged")}
     return FinetuningResult(
         split.train,
         split.test,
