@@ -346,9 +346,12 @@ def test_topics_that_an_id_cannot_hold_are_different_devices() -> None:
     [
         ("mqtt:///topic", "needs a host"),
         ("mqtt://host/a/#", "may not hold"),
+        ("mqtt://host/a/%23", "may not hold"),
+        ("mqtt://host/a?discovery=home%2B", "may not hold"),
+        ("mqtt://host/a?retain", "no option 'retain'; discovery, qos, machine"),
         ("mqtt://host/a?qos=3", "qos must be"),
         ("mqtt://host/a?retain=1", "no option 'retain'; discovery, qos, machine"),
-        ("mqtt://host:port/a", "address is wrong"),
+        ("mqtt://host:port/a", "no address that can be read"),
     ],
 )
 def test_what_is_no_broker(url: str, told: str) -> None:

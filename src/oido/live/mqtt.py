@@ -20,11 +20,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
+from oido.live.addresses import parts_of
 from oido.live.source import OnMessage, ignore
 from oido.live.tls import Tls, why_hung_up, why_unreachable
 from oido.messages import tr
@@ -51,19 +52,14 @@ class Mqtt(Action):
     wants_off = True
 
     def __init__(self, url: str, *, tls: Tls | None = None) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-            query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        except ValueError as error:
-            raise OptionError(tr("an mqtt:// address is wrong: {error}", error=error)) from error
+        parts = parts_of(url)
+        host, port = parts.hostname, parts.port
+        query = parse_qs(parts.query, keep_blank_values=True)
         if not host:
             raise OptionError(tr("mqtt:// needs a host: mqtt://localhost/oido"))
         self._host, self._port = host, port or _PORTS[parts.scheme]
         self._topic = unquote(parts.path).strip("/") or _DEFAULT_TOPIC
         self.name = f"{parts.scheme}://{host}:{self._port}/{self._topic}"
-        if re.search(r"[+\x00]", self._topic) or "#" in url:
-            raise OptionError(tr("{name}: a topic may not hold + or #", name=self.name))
         if unknown := set(query) - {"discovery", "qos", "machine"}:
             raise OptionError(
                 tr(
@@ -72,8 +68,10 @@ class Mqtt(Action):
                     unknown=min(unknown),
                 )
             )
-        prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1]
-        self._prefix = None if prefix == "no" else prefix.strip("/") or _DEFAULT_PREFIX
+        prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1].strip("/") or _DEFAULT_PREFIX
+        if "#" in url or re.search(r"[+#\x00]", self._topic + prefix):
+            raise OptionError(tr("{name}: a topic may not hold + or #", name=self.name))
+        self._prefix = None if prefix == "no" else prefix
         qos = query.get("qos", ["1"])[-1]
         if qos not in ("0", "1", "2"):
             raise OptionError(
