@@ -296,7 +296,7 @@ class Screen(LiveOutput):
             (f"{bar_text(v, cells)} {v:.2f}  {label_for_people(names[i])}", "cyan") for i, v in bars
         ]
         page += [("", "")] * (most_bars - len(bars) + 1)
-        foot = [(tr("Ctrl-C ends"), "dim")]
+        foot: list[tuple[str, str]] = [(tr("Ctrl-C ends"), "dim")]
         if self._notice:
             foot = [(line, "yellow") for line in _wrapped(self._notice, width)[:_NOTICE_ROWS]]
         left = rows - len(page) - 1 - len(foot)
