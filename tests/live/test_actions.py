@@ -156,7 +156,7 @@ def test_closing_does_not_wait_for_pauses(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_webhook_gets_the_record(receiver: Receiver) -> None:
     url = receiver.url.replace("http://", "http://me:s%40crét@")
-    with running(Running(parse_action(f"webhook:{url}"))) as it:
+    with running(Running(parse_action(f"webhook:{url}/niño?sala=de estar"))) as it:
         it.runner.offer(Message(ON))
         ((headers, body),) = receiver.wait_for(1)
     assert json.loads(body) == ON.record()

@@ -64,6 +64,11 @@ def test_a_login_is_a_header_and_no_part_of_the_address() -> None:
     assert headers["Authorization"] == "Basic bWU6c0Bj"
 
 
+def test_accents_and_spaces_are_written_as_a_browser_writes_them() -> None:
+    address, _ = split_login("http://casa:80/niño 1/a%20b;c?sala=año&x=[1]")
+    assert address == "http://casa:80/ni%C3%B1o%201/a%20b;c?sala=a%C3%B1o&x=[1]"
+
+
 @pytest.mark.parametrize(
     ("scheme", "take"),
     [

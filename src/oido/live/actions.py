@@ -352,7 +352,12 @@ class _Post(Action):
         host = parts.hostname or ""
         if host:  # without the path: of many services, it is the key
             self.name = f"{self.kind}:{parts.scheme}://{host}"
-        if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
+        if (
+            parts.scheme not in ("http", "https")
+            or not host
+            or not url.isprintable()
+            or " " in parts.netloc
+        ):
             raise OptionError(
                 tr(
                     "{name}: must be an address that begins with http:// or https://",

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from oido._version import __version__
 from oido.errors import OptionError
@@ -31,6 +31,8 @@ FEW_BYTES = 1 << 12
 """Of a recording; sound for a fraction of a second, so that a look behind them is soon over."""
 
 _FILE_HEADERS = ("ETag", "Last-Modified")
+_AS_IT_IS = "".join(chr(code) for code in range(33, 127))
+"""Characters of a path or a query that nothing is done to; a % is one of what is quoted already."""
 
 
 def parts_of(url: str) -> SplitResult:
@@ -136,7 +138,10 @@ def _is_file(status: int, headers: Mapping[str, str]) -> bool:
 
 
 def split_login(url: str) -> tuple[str, dict[str, str]]:
-    """The address without user and password, and the headers that requests to it have."""
+    """The address without user and password, and the headers that requests to it have.
+
+    It is ASCII but for its host: accents and spaces become %C3%B1 and %20, as in a browser.
+    """
     parts = urlsplit(url)
     headers = {"User-Agent": f"oido/{__version__}"}
     if parts.username is not None:
@@ -145,7 +150,8 @@ def split_login(url: str) -> tuple[str, dict[str, str]]:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     netloc = host if parts.port is None else f"{host}:{parts.port}"
-    return urlunsplit(parts._replace(netloc=netloc, fragment="")), headers
+    path, query = quote(parts.path, _AS_IT_IS), quote(parts.query, _AS_IT_IS)
+    return urlunsplit((parts.scheme, netloc, path, query, "")), headers
 
 
 def playlist_at(url: str, tls: Tls, timeout: float) -> list[str]:
