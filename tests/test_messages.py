@@ -83,6 +83,16 @@ def test_what_is_cut_or_replaced_is_so_in_the_translation() -> None:
         assert shown(text.replace("/tmp/x.wav", "mine.wav")) == "mine.wav: no existe ese archivo"
 
 
+def test_what_is_cut_off_may_be_translated_itself() -> None:
+    where = tr("{path}, line {number}", path="a.csv", number=2)
+    text = tr("{where}: a verdict is yes, no or unsure, not {word}", where=where, word="x")
+    assert text.removeprefix(where + ": ") == "a verdict is yes, no or unsure, not x"
+    with in_language("es"):
+        assert shown(where) != where
+        cut = text.removeprefix(where + ": ")
+        assert shown(where) + ": " + shown(cut) == shown(text)
+
+
 def test_a_stored_sentence_is_recognised() -> None:
     stored = str(no_such_file("a: b.wav"))
     assert recognised(stored) == stored

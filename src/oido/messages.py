@@ -152,7 +152,7 @@ def shown(text: object, locale: str | None = None) -> str:
         }
         translation = _filled(translation, parts, partial(shown, locale=used))
     for method, words in text.changes:
-        translation = getattr(translation, method)(*words)
+        translation = getattr(translation, method)(*(shown(word, used) for word in words))
     return translation
 
 
@@ -253,6 +253,10 @@ OF_OTHERS = frozenset(
         tr("Operation not permitted"),
         tr("Permission denied"),
         tr("Read-only file system"),
+        tr("Server returned 400 Bad Request"),
+        tr("Server returned 403 Forbidden (access denied)"),
+        tr("Server returned 404 Not Found"),
+        tr("Server returned 5XX Server Error reply"),
         tr("Temporary failure in name resolution"),
         tr("Too many open files"),
     )

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 import pytest
@@ -274,6 +275,37 @@ def test_a_coarser_hop_and_messages_stand_on_the_last_line(
     assert out.endswith("\x1b[?25h\x1b[?1049loido  mic  model: 0:01 heard, 0 events\n")
     screen.close()  # once more writes nothing
     assert capsys.readouterr().out == ""
+
+
+def test_a_long_message_is_read_to_its_end(screen: Screen) -> None:
+    screen.open()
+    sentence = (
+        "mqtt://homeassistant.local:1883/oido/kitchen: it wants a user and a password: "
+        "mqtt://USER:PASSWORD@HOST/…; oido keeps trying"
+    )
+    screen.on_message(sentence)
+    screen.on_update(window(0, 0.9, 0.2))
+    for columns in (50, 80, 200):
+        lines = texts(screen, columns)
+        assert len(lines) == 24
+        assert max(map(len, lines)) < columns
+        foot = [line for line in lines if "mqtt" in line or "trying" in line or "wants" in line]
+        assert lines[-len(foot) :] == foot
+        assert " ".join(foot) == sentence
+    assert len(texts(screen, 10, 4)) <= 4
+    screen.close()
+
+
+def test_labels_of_wide_letters_and_emoji_stay_in_their_line(clock: UtcClock) -> None:
+    screen = Screen("狗" * 50, selector_of("犬の鳴き声" * 20, "🔔" * 50), HOP, 8)
+    screen.attach("mic", clock)
+    event = Event("犬", 0, 0.0, 1.0, 0.9, None, "犬の鳴き声" * 20)
+    screen.on_update(window(0, 0.9, 0.8)._replace(events=[event]))
+    for columns in (20, 61, 80):
+        lines = texts(screen, columns)
+        cells = [sum(2 if east_asian_width(c) in "WF" else 1 for c in line) for line in lines]
+        assert max(cells) < columns
+        assert lines[0].endswith(" 0:00")
 
 
 def test_the_level_says_when_it_is_too_loud(screen: Screen) -> None:

@@ -121,6 +121,14 @@ def test_options_become_flags(program: ModuleType, config: dict[str, Any]) -> No
     assert (args.cool_down, args.timeout, args.tls_insecure) == (0.5, 0.5, True)
 
 
+def test_zero_is_a_value_and_no_is_none(program: ModuleType) -> None:
+    zeros = dict.fromkeys(("cool_down", "off_after", "pre_roll", "post_roll", "threshold"), 0.0)
+    args = parsed(program, {**zeros, "max_clip": 0, "tls_insecure": False, "allow": []})
+    assert (args.cool_down, args.off_after, args.threshold) == (0, 0, 0)
+    assert (args.pre_roll, args.post_roll, args.max_clip) == (0, 0, 0)
+    assert (args.tls_insecure, args.allow) == (False, parsed(program, {}).allow)
+
+
 def test_what_is_rehearsed_is_what_the_options_say(
     program: ModuleType, config: dict[str, Any], tmp_path: Path, capfd: Any
 ) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import sys
 import threading
 import time
@@ -155,7 +156,7 @@ def test_closing_does_not_wait_for_pauses(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_webhook_gets_the_record(receiver: Receiver) -> None:
     url = receiver.url.replace("http://", "http://me:s%40crét@")
-    with running(Running(parse_action(f"webhook:{url}"))) as it:
+    with running(Running(parse_action(f"webhook:{url}/niño?sala=de estar"))) as it:
         it.runner.offer(Message(ON))
         ((headers, body),) = receiver.wait_for(1)
     assert json.loads(body) == ON.record()
@@ -269,6 +270,20 @@ def test_a_program_that_hangs_is_ended_with_its_children(
             assert time.monotonic() - began < 20
             time.sleep(0.02)
     assert "was ended" in it.said[0]
+
+
+def test_a_program_does_not_outlive_oido(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"  # at its end when none of the programs has it open
+    os.mkfifo(alive)
+    it = Running(parse_action(f"exec:sh -c 'exec 3>{alive}; sleep 60 & wait'"))
+    it.runner.offer(Message(ON))
+    it.runner.offer(Message(ON))
+    with open(alive, "rb", buffering=0) as pipe:
+        it.runner.close(time.monotonic() + 0.1)
+        assert select.select([pipe], [], [], 20)[0], "a program still runs"
+        assert pipe.read() == b""
+    it.runner._thread.join(20)
+    assert it.said == ["exec:sh: did not end in time; 2 message(s) may be lost"]
 
 
 def test_a_clip_is_a_file_with_its_record_beside_it(tmp_path: Path) -> None:

@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from oido.errors import OptionError
+from oido.live.actions import ClipUpload, Webhook
 from oido.live.addresses import _is_file, playlist_entries, split_login
+from oido.live.mqtt import Mqtt
+from oido.live.opening import StreamOpener
 
 BASE = "http://radio.example/lists/one.pls"
 
@@ -27,6 +34,7 @@ BASE = "http://radio.example/lists/one.pls"
         ("Not found\n", ""),
         ("", ""),
         ("#EXTM3U\n", ""),
+        ("#EXTM3U\nhttp://[::1/x\nhttp://host:99999/x\n/live\n", "http://radio.example/live"),
     ],
 )  # fmt: skip
 def test_entries(text: str, entries: str) -> None:
@@ -54,3 +62,32 @@ def test_a_login_is_a_header_and_no_part_of_the_address() -> None:
     address, headers = split_login("https://me:s%40c@[::1]:8443/a?b=1#c")
     assert address == "https://[::1]:8443/a?b=1"
     assert headers["Authorization"] == "Basic bWU6c0Bj"
+
+
+def test_accents_and_spaces_are_written_as_a_browser_writes_them() -> None:
+    address, _ = split_login("http://casa:80/niño 1/a%20b;c?sala=año&x=[1]")
+    assert address == "http://casa:80/ni%C3%B1o%201/a%20b;c?sala=a%C3%B1o&x=[1]"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "take"),
+    [
+        ("rtsp", lambda url: StreamOpener(url, 1.0)),
+        ("https", lambda url: StreamOpener(url, 1.0)),
+        ("mqtt", Mqtt),
+        ("http", Webhook),
+        ("https", ClipUpload),
+    ],
+)
+@pytest.mark.parametrize(
+    "rest", ["me:top/secret@host/a", "me:top?secret@host/a", "me:top#secret@host", "host:99999/a",
+             "[::1/a"]
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_sentence_without_the_password(
+    scheme: str, take: Callable[[str], Any], rest: str
+) -> None:
+    with pytest.raises(OptionError, match=r"is no address that can be read.*written %2F") as caught:
+        take(f"{scheme}://{rest}")
+    assert str(caught.value).startswith(f"{scheme}://…")
+    assert "top" not in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -85,6 +85,15 @@ class Broker:
             else:
                 return
 
+    def pause(self) -> None:
+        """Connections are taken, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
@@ -199,6 +208,41 @@ def test_a_broker_that_is_started_anew_learns_all_again(broker: Broker) -> None:
     later.close()
     assert "oido keeps trying" in said[0]
     assert said[1:] == [f"mqtt://127.0.0.1:{broker.port}/oido: is back"]
+
+
+def test_what_is_over_before_the_broker_answers_reaches_it(broker: Broker) -> None:
+    """As a short recording, rehearsed with its actions done."""
+    said: list[str] = []
+    action = Mqtt(f"{broker.url}/short")
+    broker.pause()
+    action.open([ALARM], said.append)
+    action.do(Message(ON))
+    action.do(Message(OFF))
+    threading.Timer(0.5, broker.go_on).start()
+    action.close()
+    home = Home(broker)
+    assert json.loads(home.wait_for("short/alarm", '"trigger"'))["state"] == "OFF"
+    home.wait_for("short/status", "offline")
+    home.close()
+    assert said == []
+
+
+def test_what_never_reached_the_broker_is_counted(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_FIRST_ANSWER_SECONDS", 0.1)
+    said: list[str] = []
+    action = Mqtt(f"{broker.url}/lost")
+    broker.pause()
+    action.open([ALARM], said.append)
+    action.close()
+    assert said == []  # there was nothing to tell
+    action = Mqtt(f"{broker.url}/lost")
+    action.open([ALARM], said.append)
+    action.do(Message(ON))
+    action.do(Message(OFF))
+    action.close()
+    assert said == [f"{action.name}: the last 2 change(s) did not reach the broker"]
 
 
 def test_if_oido_vanishes_the_broker_says_so(broker: Broker) -> None:
@@ -346,9 +390,12 @@ def test_topics_that_an_id_cannot_hold_are_different_devices() -> None:
     [
         ("mqtt:///topic", "needs a host"),
         ("mqtt://host/a/#", "may not hold"),
+        ("mqtt://host/a/%23", "may not hold"),
+        ("mqtt://host/a?discovery=home%2B", "may not hold"),
+        ("mqtt://host/a?retain", "no option 'retain'; discovery, qos, machine"),
         ("mqtt://host/a?qos=3", "qos must be"),
         ("mqtt://host/a?retain=1", "no option 'retain'; discovery, qos, machine"),
-        ("mqtt://host:port/a", "address is wrong"),
+        ("mqtt://host:port/a", "no address that can be read"),
     ],
 )
 def test_what_is_no_broker(url: str, told: str) -> None:

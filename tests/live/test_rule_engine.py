@@ -175,3 +175,22 @@ def test_speech_cannot_be_forgotten_by_a_model_that_does_not_know_it() -> None:
 def test_a_label_that_is_none_names_the_nearest() -> None:
     with pytest.raises(UnknownLabelError, match="'Dog'"):
         engine_of(("Dgo>0.5", []))
+
+
+def test_a_second_ctrl_c_while_actions_finish_still_closes_each() -> None:
+    closed: list[str] = []
+
+    class Closes(Keeps):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+            if closed == ["first"]:
+                raise KeyboardInterrupt
+
+    engine = engine_of(("Dog>0.5", [Closes("first"), Closes("second")]))
+    with pytest.raises(KeyboardInterrupt):
+        engine.close(20)
+    assert closed == ["first", "first", "second"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ import soundfile
 
 import oido
 from oido.cli.main import run
+from oido.live.monitor import LiveMonitor
+from oido.live.pipe import PcmReader
+from oido.live.rule_engine import Rule, RuleEngine
+from oido.live.triggers import parse_condition
+from oido.params import Detection
 from tests.training.taught_sounds import make_sounds
 
 pytest.importorskip("sklearn")
@@ -47,6 +53,33 @@ def test_it_is_an_event_called_unknown_if_that_is_asked_for(taught: Path) -> Non
     assert event.start_time == pytest.approx(6.0, abs=0.05)
     assert event.end_time == pytest.approx(8.0, abs=0.05)
     assert event.also[0] in result.labels
+
+
+def triggered(model: Path, samples: np.ndarray) -> list[tuple[str, float, float]]:
+    """What each of the model's classes sets off: state, start and end of its sound."""
+    classifier = oido.AudioClassifier(model)
+    pipe = io.BytesIO((samples * 32_767).astype("<i2").tobytes())
+    monitor = LiveMonitor(classifier, PcmReader(pipe, 16_000), Detection())
+    rules = [Rule(parse_condition(f"{label}>0.3")) for label in classifier.labels]
+    monitor.rule_engine = RuleEngine(
+        rules, classifier.postprocessor, classifier.windowing, monitor.info, monitor.clock.at
+    )
+    changes = [change for update in monitor for change in update.triggers]
+    changes += monitor.finish().triggers
+    return [(change.state, change.start_time, change.end_time) for change in changes]
+
+
+def test_what_is_no_event_sets_no_trigger_off(taught: Path) -> None:
+    assert triggered(taught, strange()) == []
+
+
+def test_a_trigger_goes_off_in_the_silence_behind_its_sound(taught: Path) -> None:
+    """Where the scores of a few classes, which share one sum, are all above half a threshold."""
+    sound, rate = soundfile.read(next((taught.parent / "sounds").glob("beep/*")))
+    assert rate == 16_000
+    (on, off) = triggered(taught, np.concatenate([sound, np.zeros(16_000 * 10)]))
+    assert (on[0], off[0]) == ("on", "off")
+    assert off[2] < len(sound) / rate + 1
 
 
 def test_the_base_that_is_kept_knows_what_it_always_knew(taught: Path, tmp_path: Path) -> None:

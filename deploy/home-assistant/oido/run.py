@@ -27,10 +27,10 @@ def listen_arguments(options: Mapping[str, Any], broker: str | None) -> list[str
     arguments = ["--jsonl"]
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
-        if name in ("source", "triggers") or value in (None, "", False, []):
+        if name in ("source", "triggers") or value in (None, ""):
             continue
-        if value is True:
-            arguments.append(flag)
+        if isinstance(value, bool):  # before 0 and 1 as numbers, which equal them
+            arguments += [flag] * value
         else:
             for each in value if isinstance(value, list) else [value]:
                 arguments.append(f"{flag}={each}")

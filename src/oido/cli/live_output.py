@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+import unicodedata
 from collections import deque
 from contextlib import ExitStack
 from typing import Any
@@ -43,6 +44,7 @@ _FALL = 0.6
 
 _LOWEST_DB = -60.0
 _RESERVED_ROWS = 6  # title, level, two blank lines, heading of the events, notice
+_NOTICE_ROWS = 3
 
 
 class LiveOutput:
@@ -246,7 +248,7 @@ class Screen(LiveOutput):
         self._lines.append(text)
 
     def _note(self, sentence: str) -> None:
-        """The last sentence stays on the last line; before and after, they go to standard error."""
+        """The last one stays on the last lines; before and after, they go to standard error."""
         if self._is_open:
             self._notice = escape_controls(shown(sentence))
         else:
@@ -263,17 +265,18 @@ class Screen(LiveOutput):
         _write(text)
 
     def page(self, columns: int, rows: int) -> list[tuple[str, str]]:
-        """At most ``rows`` lines of at most ``columns`` characters, each with its style."""
+        """At most ``rows`` lines of at most ``columns`` cells, each with its style."""
         minutes, seconds = divmod(int(self._seconds), 60)
         clock = f"{minutes}:{seconds:02d}"
         width = max(1, columns - 1)  # the last cell of a line makes some terminals go on
         cells = max(4, min(30, width // 3))
-        title = self._source[: max(0, width - len(clock) - 1)]
+        title = _cut(self._source, max(0, width - len(clock) - 1))
+        title += " " * (width - len(clock) - sum(map(_cells, title)))
         rms, peak = self._level
         level = bar_text((rms - _LOWEST_DB) / -_LOWEST_DB, cells)
         clipped = tr("  too loud: it is clipped") if peak > -0.1 else ""
         page = [
-            (f"{title:<{max(0, width - len(clock))}}{clock}", "bold"),
+            (f"{title}{clock}", "bold"),
             (
                 tr(
                     "{level} {rms:4.0f} dB  peak {peak:.0f} dB{clipped}",
@@ -293,13 +296,44 @@ class Screen(LiveOutput):
             (f"{bar_text(v, cells)} {v:.2f}  {label_for_people(names[i])}", "cyan") for i, v in bars
         ]
         page += [("", "")] * (most_bars - len(bars) + 1)
-        left = rows - len(page) - 2
+        foot: list[tuple[str, str]] = [(tr("Ctrl-C ends"), "dim")]
+        if self._notice:
+            foot = [(line, "yellow") for line in _wrapped(self._notice, width)[:_NOTICE_ROWS]]
+        left = rows - len(page) - 1 - len(foot)
         if left > 0:
             page.append((tr("time of day  lasted  score"), "dim"))
             last = [(line, "") for line in self._lines][-left:]
             page += last + [("", "")] * (left - len(last))
-        page.append((self._notice, "yellow") if self._notice else (tr("Ctrl-C ends"), "dim"))
-        return [(escape_controls(shown(line))[:width], style) for line, style in page[:rows]]
+        page = [*page[: max(0, rows - len(foot))], *foot][:rows]
+        return [(_cut(escape_controls(shown(line)), width), style) for line, style in page]
+
+
+def _cells(character: str) -> int:
+    """That it fills of a terminal's line: letters of East Asia and emoji two, accents none."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, cells: int) -> str:
+    """As much of it as fits into so many cells."""
+    for end, character in enumerate(text):
+        cells -= _cells(character)
+        if cells < 0:
+            return text[:end]
+    return text
+
+
+def _wrapped(text: str, cells: int) -> list[str]:
+    """A sentence in lines of so many cells, between words where there are some."""
+    lines = []
+    while text:
+        line = _cut(text, cells) or text[:1]
+        if text[len(line) :].strip() and not text[len(line)].isspace():
+            line = line[: line.rfind(" ") + 1] or line
+        lines.append(line.rstrip())
+        text = text[len(line) :].lstrip()
+    return lines
 
 
 def can_draw() -> bool:

@@ -50,8 +50,9 @@ def check_label(label: str, where: str) -> str:
     clean = unicodedata.normalize("NFC", label).strip(" ")
     bad = next((c for c in clean if c == "/" or unicodedata.category(c) in ("Cc", "Zl", "Zp")), "")
     if bad:
-        names = {"/": "a slash", "\n": "a newline", "\r": "a newline", "\t": "a tab"}
-        what = names.get(bad, "a control character")
+        newline = tr("a newline")
+        names = {"/": tr("a slash"), "\n": newline, "\r": newline, "\t": tr("a tab")}
+        what = names.get(bad, tr("a control character"))
         raise OptionError(
             tr(
                 "{where}: the label {label!r} has {what} in it; write it without",

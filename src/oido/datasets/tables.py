@@ -177,7 +177,7 @@ def listed_clips(
         try:
             row.cells["label"] = _judged_label(row)
         except OptionError as error:
-            reason = text_of(error).removeprefix(f"{row.where}: ")
+            reason = text_of(error).removeprefix(row.where + ": ")
             found.left_out.append(LeftOut(row.where, reason))
         if len(found.left_out) > before:
             lost.add(files.known(row.cells.get("file", "")))

@@ -235,7 +235,7 @@ def _clips_of(
             else:
                 found.left_out.append(LeftOut(mark.where, tr("the label has no text")))
         except OptionError as error:
-            reason = text_of(error).removeprefix(f"{mark.where}: ")
+            reason = text_of(error).removeprefix(mark.where + ": ")
             found.left_out.append(LeftOut(mark.where, reason))
     clips = []
     for (start, end), same in regions.items():

@@ -16,7 +16,7 @@ from oido.events.segmentation import UNKNOWN, Segmenter, Span
 from oido.events.selection import Selector
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head
-from oido.inference.block import SelectedScores
+from oido.inference.block import Block, SelectedScores
 from oido.inference.detector import EventDetector
 from oido.models.labels import label_indices, labels_from, shown_labels
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
@@ -88,6 +88,17 @@ class HeadPostprocessor:
         """What categories are ordered, limited and made events by: probabilities, else scores."""
         probabilities = self.probabilities(scores)
         return scores if probabilities is None else probabilities
+
+    def recognised_values(self, block: Block) -> F32:
+        """The decision values f32[N, C] of its windows, 0 where one is unlike all that was taught.
+
+        As for events: there a taught head's scores, which share one sum, are evidence for nothing.
+        """
+        values = self.decision_values(block.scores)
+        if self._least_similarity is None or not self._is_taught or block.similarities is None:
+            return values
+        is_known = block.similarities >= self._least_similarity
+        return np.where(is_known[:, None], values, np.float32(0))
 
     def detector(
         self, windowing: Windowing, image_samples: int, detection: Detection

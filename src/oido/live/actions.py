@@ -27,10 +27,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from oido.errors import OptionError, OutputError
-from oido.live.addresses import split_login, why_not
+from oido.live.addresses import parts_of, split_login, why_not
 from oido.live.clips import AudioClip
 from oido.live.source import OnMessage
 from oido.live.tls import Tls, why_hung_up, why_refused
@@ -103,7 +102,7 @@ class Runner:
         capacity = _WAITING_CLIPS if action.wants_clip else _WAITING_MESSAGES
         self._waiting: queue.Queue[Message | None] = queue.Queue(capacity)
         self._stopping = threading.Event()
-        self._under_way = False
+        self._under_way = self._is_left = False
         self.dropped = 0
         """Messages that the queue could not hold."""
         self.failed = 0
@@ -140,7 +139,8 @@ class Runner:
             with contextlib.suppress(queue.Full):
                 self._waiting.put(None, timeout=max(0.0, deadline - time.monotonic()))
             self._thread.join(max(0.0, deadline - time.monotonic()))
-        left = self._waiting.qsize() + self._under_way
+        with self._waiting.mutex:
+            left = sum(each is not None for each in self._waiting.queue) + self._under_way
         if self._thread.is_alive() and left:
             self._on_message(
                 tr(
@@ -149,6 +149,7 @@ class Runner:
                     left=left,
                 )
             )
+        self._is_left = self._thread.is_alive()
         self.action.close()
 
     def _run(self) -> None:
@@ -159,6 +160,8 @@ class Runner:
 
     def _do(self, message: Message) -> None:
         reason = self._attempt(message)
+        if self._is_left:
+            return
         name = self.action.name
         if reason is None:
             if self.failed:
@@ -206,8 +209,8 @@ class Command(Action):
 
     It gets the record as JSON on standard input, and in its environment OIDO_TRIGGER, OIDO_STATE,
     OIDO_LABEL, OIDO_SCORE, OIDO_START_TIME, OIDO_END_TIME, OIDO_START_UTC, OIDO_END_UTC and
-    OIDO_SOURCE. Its output goes nowhere. After a minute it is ended. A failure is not tried again:
-    half of it may have been done.
+    OIDO_SOURCE. Its output goes nowhere. After a minute, or when oido ends, it is ended, with the
+    programs that it started. A failure is not tried again: half of it may have been done.
     """
 
     def __init__(self, command: str, *, wants_off: bool = False) -> None:
@@ -221,6 +224,8 @@ class Command(Action):
         if not self._words:
             raise OptionError(tr("exec: needs a command, such as exec:'notify-send alarm'"))
         self.name = f"exec:{self._words[0]}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed, self._lock = False, threading.Lock()
 
     def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         if shutil.which(self._words[0]) is None:
@@ -231,8 +236,38 @@ class Command(Action):
         names = ("state", "label", "score", "start_time", "end_time", "start_utc", "end_utc")
         variables = {f"OIDO_{name.upper()}": str(record[name]) for name in (*names, "source")}
         variables["OIDO_TRIGGER"] = record["trigger"]
+        with self._lock:
+            if self._is_closed:
+                raise ActionError(tr("oido ends"), retry=False)
+            self._process = process = self._start(variables)
         try:
-            process = subprocess.Popen(
+            _, errors = process.communicate(json.dumps(record).encode(), _COMMAND_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            _kill(process)
+            process.communicate()
+            limit = tr("{command_seconds:g} s", command_seconds=_COMMAND_SECONDS)
+            raise ActionError(tr("was ended after {limit}", limit=limit), retry=False) from error
+        finally:
+            with self._lock:  # its number may be another's from here on
+                self._process = None
+        if process.returncode:
+            last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+            detail = "".join(c for c in last if c.isprintable())[:_SHOWN_CHARACTERS]
+            code = tr("ended with code {returncode}", returncode=process.returncode)
+            raise ActionError(
+                tr("{code} ({detail})", code=code, detail=detail) if detail else code, retry=False
+            )
+
+    def close(self) -> None:
+        """End the program that is under way."""
+        with self._lock:
+            self._is_closed = True
+            if self._process is not None:
+                _kill(self._process)
+
+    def _start(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
                 self._words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -244,23 +279,15 @@ class Command(Action):
             raise ActionError(
                 tr("cannot be run ({reason})", reason=error.strerror), retry=False
             ) from error
-        try:
-            _, errors = process.communicate(json.dumps(record).encode(), _COMMAND_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-            process.communicate()
-            limit = tr("{command_seconds:g} s", command_seconds=_COMMAND_SECONDS)
-            raise ActionError(tr("was ended after {limit}", limit=limit), retry=False) from error
-        if process.returncode:
-            last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-            detail = "".join(c for c in last if c.isprintable())[:_SHOWN_CHARACTERS]
-            code = tr("ended with code {returncode}", returncode=process.returncode)
-            raise ActionError(
-                tr("{code} ({detail})", code=code, detail=detail) if detail else code, retry=False
-            )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program and those that it started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 class SaveClip(Action):
@@ -321,17 +348,16 @@ class _Post(Action):
     def __init__(self, url: str, *, tls: Tls | None = None) -> None:
         self.name = tr("{kind}:<address>", kind=self.kind)
         self._tls = tls or Tls()
-        try:
-            parts = urlsplit(url)
-            host = parts.hostname or ""
-            if host:  # without the path: of many services, it is the key
-                self.name = f"{self.kind}:{parts.scheme}://{host}"
-            _ = parts.port
-        except ValueError as error:
-            raise OptionError(
-                tr("{name}: is no address ({error})", name=self.name, error=error)
-            ) from error
-        if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
+        parts = parts_of(url)
+        host = parts.hostname or ""
+        if host:  # without the path: of many services, it is the key
+            self.name = f"{self.kind}:{parts.scheme}://{host}"
+        if (
+            parts.scheme not in ("http", "https")
+            or not host
+            or not url.isprintable()
+            or " " in parts.netloc
+        ):
             raise OptionError(
                 tr(
                     "{name}: must be an address that begins with http:// or https://",
@@ -363,7 +389,7 @@ class _Post(Action):
             raise ActionError(text, retry=refused is None) from error
 
     def _why_hung_up(self, reason: object) -> str | None:
-        parts = urlsplit(self._url)
+        parts = parts_of(self._url)
         broke = isinstance(reason, ssl.SSLError | BrokenPipeError | ConnectionResetError)
         if parts.scheme != "https" or not broke:
             return None

@@ -16,9 +16,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from oido._version import __version__
+from oido.errors import OptionError
 from oido.live.tls import Tls, why_unreachable
 from oido.messages import text_of, tr
 
@@ -30,6 +31,37 @@ FEW_BYTES = 1 << 12
 """Of a recording; sound for a fraction of a second, so that a look behind them is soon over."""
 
 _FILE_HEADERS = ("ETag", "Last-Modified")
+_AS_IT_IS = "".join(chr(code) for code in range(33, 127))
+"""Characters of a path or a query that nothing is done to; a % is one of what is quoted already."""
+
+
+def parts_of(url: str) -> SplitResult:
+    """An address in its parts; a port is None or a number.
+
+    Raises OptionError, which names no more of it than its scheme: what cannot be read may be a
+    password.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise OptionError(
+            tr(
+                "{scheme}://… is no address that can be read: in a password / ? # and @ are "
+                "written %2F %3F %23 and %40, a port is a number up to 65535, and an IPv6 address "
+                "stands in [ ]",
+                scheme=url.partition("://")[0],
+            )
+        ) from error
+    return parts
+
+
+def without_password(url: str) -> str:
+    """The address as messages may show it: no password, and no query, which may hold a key."""
+    parts = parts_of(url)
+    host = parts.netloc.rpartition("@")
+    user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
+    return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))
 
 
 def is_file(url: str, tls: Tls, timeout: float) -> bool:
@@ -106,7 +138,10 @@ def _is_file(status: int, headers: Mapping[str, str]) -> bool:
 
 
 def split_login(url: str) -> tuple[str, dict[str, str]]:
-    """The address without user and password, and the headers that requests to it have."""
+    """The address without user and password, and the headers that requests to it have.
+
+    It is ASCII but for its host: accents and spaces become %C3%B1 and %20, as in a browser.
+    """
     parts = urlsplit(url)
     headers = {"User-Agent": f"oido/{__version__}"}
     if parts.username is not None:
@@ -115,7 +150,8 @@ def split_login(url: str) -> tuple[str, dict[str, str]]:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     netloc = host if parts.port is None else f"{host}:{parts.port}"
-    return urlunsplit(parts._replace(netloc=netloc, fragment="")), headers
+    path, query = quote(parts.path, _AS_IT_IS), quote(parts.query, _AS_IT_IS)
+    return urlunsplit((parts.scheme, netloc, path, query, "")), headers
 
 
 def playlist_at(url: str, tls: Tls, timeout: float) -> list[str]:
@@ -141,7 +177,15 @@ def playlist_entries(content: bytes, base: str) -> list[str]:
             re.match(r"[a-z]+://\S+$", line) for line in entries
         ):
             return []
-    return [urljoin(base, entry) for entry in entries if entry.isprintable()]
+    return [urljoin(base, entry) for entry in entries if entry.isprintable() and _is_read(entry)]
+
+
+def _is_read(url: str) -> bool:
+    try:
+        parts_of(url)
+    except OptionError:
+        return False
+    return True
 
 
 def why_not(error: Exception) -> str:

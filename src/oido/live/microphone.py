@@ -174,13 +174,21 @@ class MicrophoneReader(AudioReader):
                 raise AudioNotFoundError(
                     tr("there is no microphone here; `oido devices` lists what can be heard")
                 ) from error
-            raise AudioNotFoundError(
-                tr(
-                    "mic:{device}: is not one microphone ({first_line}); `oido devices` lists them",
+            name = str(device).lower()
+            found = [each.name for each in input_devices() if name in each.name.lower()]
+            if len(found) > 1:
+                reason = tr(
+                    "mic:{device}: stands in several names: {names}; write more of one, or "
+                    "its number of `oido devices`",
                     device=device,
-                    first_line=_first_line(error),
+                    names=", ".join(found),
                 )
-            ) from error
+            else:
+                reason = tr(
+                    "mic:{device}: there is no such microphone; `oido devices` lists them",
+                    device=device,
+                )
+            raise AudioNotFoundError(reason) from error
 
     def _open_error(self, error: Exception) -> AudioNotFoundError:
         return AudioNotFoundError(

@@ -77,13 +77,14 @@ class LiveMonitor:
         windowing, reader = self._classifier.windowing, self._classifier.postprocessor
         for block in self._stream:
             values = reader.decision_values(block.scores)
+            recognised = reader.recognised_values(block)
             events = self._detector.push(block)
             for row, scores in enumerate(block.scores):
                 window = block.first_window + row
                 is_last = row == len(block.scores) - 1
                 triggers = []
                 if self.rule_engine is not None:
-                    triggers = self.rule_engine.push(window, scores, values[row])
+                    triggers = self.rule_engine.push(window, scores, recognised[row])
                 self._windows = window + 1
                 yield LiveUpdate(
                     *windowing.span(window),

@@ -20,11 +20,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from oido._version import __version__
 from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
+from oido.live.addresses import parts_of
 from oido.live.source import OnMessage, ignore
 from oido.live.tls import Tls, why_hung_up, why_unreachable
 from oido.messages import tr
@@ -33,7 +34,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEFAULT_TOPIC, _DEFAULT_PREFIX = "oido", "homeassistant"
 _WAITING_MESSAGES = 256
 _MOST_RECONNECT_SECONDS = 60
-_GOODBYE_SECONDS = 1.0
+_GOODBYE_SECONDS, _FIRST_ANSWER_SECONDS = 1.0, 3.0
 _MACHINE_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _MQTT_HELLO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00"
 """The shortest CONNECT there is: its answer shows whether the broker wants a certificate."""
@@ -51,19 +52,14 @@ class Mqtt(Action):
     wants_off = True
 
     def __init__(self, url: str, *, tls: Tls | None = None) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-            query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        except ValueError as error:
-            raise OptionError(tr("an mqtt:// address is wrong: {error}", error=error)) from error
+        parts = parts_of(url)
+        host, port = parts.hostname, parts.port
+        query = parse_qs(parts.query, keep_blank_values=True)
         if not host:
             raise OptionError(tr("mqtt:// needs a host: mqtt://localhost/oido"))
         self._host, self._port = host, port or _PORTS[parts.scheme]
         self._topic = unquote(parts.path).strip("/") or _DEFAULT_TOPIC
         self.name = f"{parts.scheme}://{host}:{self._port}/{self._topic}"
-        if re.search(r"[+\x00]", self._topic) or "#" in url:
-            raise OptionError(tr("{name}: a topic may not hold + or #", name=self.name))
         if unknown := set(query) - {"discovery", "qos", "machine"}:
             raise OptionError(
                 tr(
@@ -72,8 +68,10 @@ class Mqtt(Action):
                     unknown=min(unknown),
                 )
             )
-        prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1]
-        self._prefix = None if prefix == "no" else prefix.strip("/") or _DEFAULT_PREFIX
+        prefix = query.get("discovery", [_DEFAULT_PREFIX])[-1].strip("/") or _DEFAULT_PREFIX
+        if "#" in url or re.search(r"[+#\x00]", self._topic + prefix):
+            raise OptionError(tr("{name}: a topic may not hold + or #", name=self.name))
+        self._prefix = None if prefix == "no" else prefix
         qos = query.get("qos", ["1"])[-1]
         if qos not in ("0", "1", "2"):
             raise OptionError(
@@ -86,8 +84,10 @@ class Mqtt(Action):
         self._client = self._make_client(parts.username, parts.password)
         self._on_message: OnMessage = ignore
         self._is_away = self._is_connected = False
+        self._answered = threading.Event()
         self._lock = threading.Lock()
         self._retained: dict[str, str] = {}
+        self._n_untold = 0  # changes since the broker had all of it
 
     def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         self._on_message = on_message
@@ -109,13 +109,16 @@ class Mqtt(Action):
         topic = f"{self._topic}/{state.slug}"
         with self._lock:
             self._retained[topic] = payload
+            self._n_untold += not self._is_connected
         # While the broker is away, paho keeps it, and sends it when the broker is back.
         sent = self._client.publish(topic, payload, qos=self._qos, retain=True)
         if sent.rc == self._paho.MQTT_ERR_QUEUE_SIZE:
             raise ActionError(tr("too much waits for the broker"), retry=False)
 
     def close(self) -> None:
-        """Say goodbye, if the broker is there."""
+        """Say goodbye, if the broker is there; else say what it was not told."""
+        if self._n_untold and not self._is_away:  # what lasts a moment is over before it answers
+            self._answered.wait(_FIRST_ANSWER_SECONDS)
         if self._client.is_connected():
             last = self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True)
             # If it goes away just now, the broker sets "offline" by itself.
@@ -123,6 +126,15 @@ class Mqtt(Action):
                 last.wait_for_publish(_GOODBYE_SECONDS)
         self._client.disconnect()
         self._client.loop_stop()
+        if self._n_untold:
+            self._on_message(
+                tr(
+                    "{name}: the last {n_untold} change(s) did not reach the broker",
+                    name=self.name,
+                    n_untold=self._n_untold,
+                )
+            )
+            self._n_untold = 0
 
     def _make_client(self, user: str | None, password: str | None) -> Any:
         try:
@@ -157,13 +169,14 @@ class Mqtt(Action):
         if reason.is_failure:
             self._report_away(self._why_refused(str(reason)))
             return
-        self._is_connected = True
         # All of it each time: a broker that was started anew has forgotten it.
         with self._lock:
+            self._is_connected, self._n_untold = True, 0
             retained = dict(self._retained)
         for topic, payload in retained.items():
             client.publish(topic, payload, qos=1, retain=True)
         client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
+        self._answered.set()
         if self._is_away:
             self._is_away = False
             self._on_message(tr("{name}: is back", name=self.name))
@@ -202,6 +215,7 @@ class Mqtt(Action):
         return tr("the broker hung up at once; is it {kind}?", kind=kind)
 
     def _report_away(self, reason: str) -> None:
+        self._answered.set()
         if not self._is_away:
             self._is_away = True
             self._on_message(

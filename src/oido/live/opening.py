@@ -9,11 +9,19 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from oido._version import __version__
 from oido.errors import AudioError, OptionError, UnknownFormatError
-from oido.live.addresses import FEW_BYTES, is_file, open_url, playlist_at, sends_more, why_not
+from oido.live.addresses import (
+    FEW_BYTES,
+    is_file,
+    open_url,
+    parts_of,
+    playlist_at,
+    sends_more,
+    why_not,
+    without_password,
+)
 from oido.live.tls import Tls, try_connection, why_refused, why_unreachable
 from oido.messages import tr
 from oido.signal.decode.pyav_stream import Demuxer
@@ -49,7 +57,7 @@ class StreamOpener:
     """
 
     def __init__(self, url: str, timeout: float, tls: Tls | None = None) -> None:
-        if _scheme_of(url) not in SCHEMES or not urlsplit(url).netloc:
+        if _scheme_of(url) not in SCHEMES or not parts_of(url).netloc:
             raise OptionError(
                 tr(
                     "{without_password!r} is no address that oido can listen to; it "
@@ -108,7 +116,7 @@ class StreamOpener:
 
     def _explained(self, url: str, error: AudioError) -> AudioError:
         """The error with its true reason, if there is one to be had."""
-        parts, scheme = urlsplit(url), _scheme_of(url)
+        parts, scheme = parts_of(url), _scheme_of(url)
         if cause_of(error) == _LOGIN_ERROR:
             reason = tr("user or password is refused")
             if parts.username is None:
@@ -120,7 +128,7 @@ class StreamOpener:
             )
         # Without the certificate that a server wants, FFmpeg takes the end for a damaged answer.
         if scheme not in _PORTS or (_is_answer(error) and scheme not in _SECURE):
-            return error
+            return self._without_sound(error)
         try:
             try_connection(
                 parts.hostname or "",
@@ -138,7 +146,19 @@ class StreamOpener:
                     why_unreachable=why_unreachable(cause),
                 )
             )
-        return error
+        return self._without_sound(error)
+
+    def _without_sound(self, error: AudioError) -> AudioError:
+        """What FFmpeg calls invalid data is mostly a page, and the stream is elsewhere."""
+        if cause_of(error) != "InvalidDataError" or self._refused_part:
+            return error
+        return type(error)(
+            tr(
+                "{name}: cannot be opened: what it sends is no sound that can be decoded; give the "
+                "address of the stream itself, not of a page that plays it",
+                name=self.name,
+            )
+        )
 
     def _open_tracks(self, url: str, like: Demuxer | None, quickly: bool) -> Demuxer:
         """The sound alone, or, of a camera that gives it only with its picture, all tracks."""
@@ -272,7 +292,7 @@ class RefusedError(AudioError):
 
 
 def _scheme_of(url: str) -> str:
-    return urlsplit(url).scheme.lower()
+    return parts_of(url).scheme
 
 
 def cause_of(error: AudioError) -> str:
@@ -283,14 +303,3 @@ def cause_of(error: AudioError) -> str:
 def _is_answer(error: AudioError) -> bool:
     """Whether the server answered, and with something that is no audio."""
     return error.__cause__ is None or isinstance(error.__cause__, ValueError)
-
-
-def without_password(url: str) -> str:
-    """The address as messages may show it: no password, and no query, which may hold a key."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")
-    except ValueError:
-        return tr("<address>")
-    user = host[0].partition(":")[0] + ":…@" if ":" in host[0] else host[0] + host[1]
-    return urlunsplit((parts.scheme, user + host[2], parts.path, "…" if parts.query else "", ""))

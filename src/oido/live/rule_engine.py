@@ -148,8 +148,14 @@ class RuleEngine:
     def close(self, grace_seconds: float) -> None:
         """Give the actions this long to finish what waits."""
         deadline = time.monotonic() + grace_seconds
-        for runner in self._runners.values():
-            runner.close(deadline)
+        waiting = list(self._runners.values())
+        try:
+            while waiting:
+                waiting[0].close(deadline)
+                del waiting[0]
+        finally:  # of a second Ctrl-C, too: what an action runs must not outlive oido
+            for runner in waiting:
+                runner.close(time.monotonic())
 
     @property
     def forgotten(self) -> int:

@@ -64,7 +64,7 @@ class Tls:
                     tr(
                         "--tls-ca {ca}: {why_unusable}",
                         ca=self.ca,
-                        why_unusable=_why_unusable(error, "certificate"),
+                        why_unusable=_why_unusable(error),
                     )
                 ) from error
             # At home, the file is often the server's own certificate, made by hand: what is
@@ -135,14 +135,10 @@ class Tls:
         return path
 
 
-def _why_unusable(error: Exception, what: str) -> str:
+def _why_unusable(error: Exception) -> str:
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return tr("cannot be read ({reason})", reason=error.strerror)
-    return tr(
-        "holds no {what} in PEM (it begins with -----BEGIN {what_2}-----)",
-        what=what,
-        what_2=what.upper(),
-    )
+    return tr("holds no certificate in PEM (it begins with -----BEGIN CERTIFICATE-----)")
 
 
 def why_refused(error: object) -> str | None:

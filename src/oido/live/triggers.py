@@ -13,13 +13,15 @@ Times are those of the windows' cells, as for events. Conditions are written so:
     DURATION  = NUMBER ("ms" | "s" | "min" | "h")
 
 They are read from the right, because labels hold commas, spaces and even "for" ("Music for
-children"). A label in double quotes may hold ">" and "|", too; one that ends in "/" is that class
-and all below it in AudioSet's tree.
+children"). A label in double quotes may hold ">" and "|", too, and double quotes that are doubled;
+one that ends in "/" is that class and all below it in AudioSet's tree.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -37,11 +39,12 @@ from oido.params import Detection, Windowing
 _ENDLESS = 1 << 62
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _LONGEST_FOR_SECONDS = 600.0
+_SLUG_LENGTH = 48
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)")
 _CLAUSE = re.compile(r"^(.*\S)\s+(for|cool-?down)\s+([\d.]+\s*[a-zA-Z]*)$", re.DOTALL | re.I)
 _COMPARISON = re.compile(r'^((?:"[^"]*"|[^">])*?)\s*(>=|>)\s*([^">]*)$', re.DOTALL)
-_LABEL = re.compile(r'\s*(?:"([^"]*)"|([^"|]*))\s*(?:\||$)')
+_LABEL = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^"|]*))\s*(?:\||$)')
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,14 @@ def _labels_in(text: str, names: str) -> tuple[str, ...]:
     while at <= len(names):
         found = _LABEL.match(names, at)
         if found is None:
-            raise _error(text, tr("a double quote is not closed, or something stands behind it"))
-        label = (found[1] if found[1] is not None else found[2]).strip()
+            raise _error(
+                text,
+                tr(
+                    "a double quote is not closed, or stands within a label; a label that holds "
+                    "some is written between two more, and its own are doubled"
+                ),
+            )
+        label = (found[1].replace('""', '"') if found[1] is not None else found[2]).strip()
         if not label:
             raise _error(text, tr("a label is missing"))
         labels.append(label)
@@ -293,13 +302,23 @@ def slugs(conditions: Sequence[Condition]) -> list[str]:
     """A short name for each, of a to z, 0 to 9 and -, no two alike."""
     names: list[str] = []
     for condition in conditions:
-        plain = re.sub(r"[^a-z0-9]+", "-", " ".join(condition.labels).lower()).strip("-")[:48]
-        plain = base = plain.strip("-") or "sound"
+        plain = base = _slug(" ".join(condition.labels))
         number = 2
         while plain in names:
             plain, number = f"{base}-{number}", number + 1
         names.append(plain)
     return names
+
+
+def _slug(text: str) -> str:
+    """Letters without their accents; of other scripts and signs, a few digits of their own."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    plain = re.sub("[^a-z0-9]+", "-", "".join(c for c in letters if not unicodedata.combining(c)))
+    plain = plain.strip("-")
+    if plain and not any(c.isalnum() and not c.isascii() for c in letters):
+        return plain[:_SLUG_LENGTH].strip("-")
+    digits = hashlib.sha256(letters.encode()).hexdigest()[:6]
+    return f"{plain[: _SLUG_LENGTH - 7].strip('-') or 'sound'}-{digits}"
 
 
 def _columns(labels: Sequence[str], reader: HeadPostprocessor) -> list[int]:

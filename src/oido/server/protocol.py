@@ -87,6 +87,13 @@ def read_header(text: str) -> Header:
     """The header message. Raises a Problem."""
     values = _read_object(text, NO_HEADER)
     version = values.pop("version", None)
+    if version is None:
+        raise _protocol_error(
+            tr(
+                "this server speaks version {known}, and the first message names none",
+                known=VERSION,
+            )
+        )
     if isinstance(version, bool) or version != VERSION:
         raise _protocol_error(
             tr(

@@ -210,7 +210,9 @@ def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
                 "files in PEM, see --certificate and --key",
                 certificate=settings.certificate,
                 # What OpenSSL says names a line of its own source.
-                reason="" if isinstance(error, ssl.SSLError) else f" ({error.strerror or error})",
+                reason=""
+                if isinstance(error, ssl.SSLError)
+                else tr(" ({reason})", reason=error.strerror or error),
             )
         ) from error
 
