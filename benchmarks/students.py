@@ -5,7 +5,7 @@
     python benchmarks/students.py --minutes 1            of each student's own training, at most
 
 Prints a Markdown table. Folds 4 and 5 of ../shared/audio/esc10 are held out. The second set is of
-Dog bark, Rooster, Crying baby, Person sneeze and Chainsaw, with the five other classes as
+Dog bark, Rooster, Baby cry, Person sneeze and Chainsaw, with the five other classes as
 background. Minutes are of the processor, and the teacher's are among them.
 """
 
@@ -21,7 +21,7 @@ import oido
 from oido.training.student import train_student
 
 ESC10 = Path(__file__).resolve().parents[1].parent / "shared" / "audio" / "esc10"
-FIVE = ("Dog bark", "Rooster", "Crying baby", "Person sneeze", "Chainsaw")
+FIVE = ("Dog bark", "Rooster", "Baby cry", "Person sneeze", "Chainsaw")
 COLUMNS = (
     "weights",
     "bytes of the file",
@@ -38,6 +38,8 @@ BEHIND = ("Rain", "Sea waves", "Fire crackling", "Helicopter", "Clock tick")
 def rows_of(labels: tuple[str, ...], background: tuple[str, ...]) -> list[tuple[Path, str, str]]:
     with open(ESC10 / "clips.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    missing = {*labels, *background} - {row["label"] for row in rows}
+    assert not missing, f"the set has no {missing}"
     found = []
     for row in rows:
         name = row["label"]
