@@ -25,6 +25,7 @@ from oido.models.registry import (
     ENSEMBLE_MEMBERS,
     ENSEMBLE_THRESHOLD,
     ModelCard,
+    is_free_name,
 )
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
@@ -217,10 +218,11 @@ def _original(file: _File, weights: yamnet.YamNetWeights) -> AudioModel:
 def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
     """The catalogue's facts come before those of the file."""
     path, content, known = file
+    sha256 = cache.sha256_of(content)
     return AudioModel(
-        name=known.name if known else metadata.name or path.stem,
+        name=known.name if known else _own_name(path, metadata, sha256),
         path=path,
-        sha256=cache.sha256_of(content),
+        sha256=sha256,
         size_bytes=len(content),
         summary=known.summary if known else metadata.description,
         licence=known.licence if known else metadata.licence,
@@ -228,6 +230,13 @@ def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
         card=known,
         **rest,
     )
+
+
+def _own_name(path: Path, metadata: ModelMetadata, sha256: str) -> str:
+    """What its metadata say, or its file is called; by a name of the catalogue only that file goes,
+    since whoever reads the name elsewhere would get that one."""
+    names = (metadata.name, path.stem, path.name)
+    return next((n for n in names if n and is_free_name(n, sha256)), f"{path.name}.tflite")
 
 
 def _float_model(
