@@ -120,6 +120,24 @@ def test_what_is_known_of_it_stands_in_the_file(model: AudioModel, tmp_path: Pat
     assert load_model(path).head.aggregation == "power-mean"
 
 
+def test_the_base_that_is_kept_is_the_head_that_the_base_speaks_by(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    """Its last one, with all that is known of it, where the base was taught itself."""
+    first, second = tmp_path / "first.tflite", tmp_path / "second.tflite"
+    first.write_bytes(file_of(model, made_head(), keep_base=True, novelty=novelty_of(-1.0)))
+    base = load_model(first)
+    second.write_bytes(file_of(base, made_head("sigmoid", layers=2), keep_base=True))
+    taught = load_model(second)
+    kept, spoken = taught.heads[0], base.head
+    assert (kept.name, kept.labels) == (BASE_HEAD, CLASSES)
+    assert (kept.thresholds, kept.calibration) == (spoken.thresholds, spoken.calibration)
+    assert kept.aggregation == spoken.aggregation == "confident-mean"
+    heard = oido.AudioClassifier(taught, jobs=1, head=BASE_HEAD).classify(STREET)
+    expected = oido.AudioClassifier(base, jobs=1).classify(STREET)
+    np.testing.assert_allclose(heard.scores, expected.scores, atol=1e-5)
+
+
 def test_how_near_a_window_is_comes_out_beside_the_scores(
     model: AudioModel, tmp_path: Path
 ) -> None:
