@@ -63,6 +63,11 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
     )
 
 
+def giver_of_embeddings(model: AudioModel) -> AudioModel:
+    """The model of one network whose embeddings these are."""
+    return model.network.first if isinstance(model.network, EnsembleNetwork) else model
+
+
 def load_model(
     name_or_path: str | os.PathLike[str],
     on_message: fetch.OnMessage = lambda _: None,
