@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 import oido
+from oido.batch.plan import Plan
+from oido.batch.unit_worker import UnitWorker
+from oido.batch.units import RunSpec
 from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import FixedPointNetwork
@@ -132,6 +135,13 @@ def test_the_c_file_is_the_model_with_the_tables(student: StudentResult, tmp_pat
     done = subprocess.run([program], capture_output=True, check=True)
     assert done.stdout == student.content
     assert done.stderr.decode().splitlines() == list(student.labels)
+
+
+def test_an_archive_that_is_to_keep_its_embeddings_is_not_begun(exported: Path) -> None:
+    """It has none; each recording of the archive failed."""
+    spec = RunSpec(Plan(model=str(exported)), str(exported.parent / "results"), embeddings=True)
+    with pytest.raises(oido.OptionError, match="is a student, which gives scores only"):
+        UnitWorker(spec)
 
 
 @pytest.mark.slow
