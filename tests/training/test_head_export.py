@@ -138,6 +138,16 @@ def test_the_base_that_is_kept_is_the_head_that_the_base_speaks_by(
     np.testing.assert_allclose(heard.scores, expected.scores, atol=1e-5)
 
 
+@pytest.mark.parametrize("keep_base", [False, True])
+def test_no_taught_model_is_run_in_other_numbers(
+    model: AudioModel, tmp_path: Path, keep_base: bool
+) -> None:
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, made_head(), keep_base=keep_base))
+    with pytest.raises(oido.OptionError, match="cannot be run with float32 activations"):
+        oido.AudioClassifier(path, precision="float32")
+
+
 def test_how_near_a_window_is_comes_out_beside_the_scores(
     model: AudioModel, tmp_path: Path
 ) -> None:
