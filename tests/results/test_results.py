@@ -219,9 +219,9 @@ def test_labels_of_ones_own_model_go_before_audiosets(tmp_path: Path) -> None:
             assert results.events(f"label = '{name}'")["label"].to_pylist() == [label]
         count = results.sql("select count(*) as n from events where label = 'rare'")
         assert count["n"].to_pylist() == [0], "a class that was never heard is not an error"
-        with pytest.raises(UnknownLabelError, match="has the label 'howls'$"):
+        with pytest.raises(UnknownLabelError, match=r"has the label 'howls'$"):
             results.events("label = 'howls'")  # which AudioSet's Howl is like
-        with pytest.raises(UnknownLabelError, match="'dogg'; the nearest are: 'dog'$"):
+        with pytest.raises(UnknownLabelError, match=r"'dogg'; the nearest are: 'dog'$"):
             results.events("label = 'dogg'")
 
 

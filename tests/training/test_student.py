@@ -21,6 +21,7 @@ from oido.models.loading import load_model
 from oido.models.model import FixedPointNetwork
 from oido.params import FixedPointParams
 from oido.runtime.litert import WholeRuntime
+from oido.server.device_model import device_model
 from tests.signal.decode.wav_bytes import wav
 from tests.training.taught_sounds import KINDS, make_sounds
 
@@ -83,6 +84,8 @@ def test_a_student_is_a_model_as_others_are(exported: Path, sounds: Path) -> Non
         oido.AudioEmbedder(exported)
     with pytest.raises(oido.OptionError, match="copy it instead"):
         oido.export(str(exported), exported.with_name("again.tflite"))
+    with pytest.raises(oido.OptionError, match="whose features a browser does not make"):
+        device_model(model)
 
 
 def test_students_are_run_by_the_kernels_that_microcontrollers_have(
