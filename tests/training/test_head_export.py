@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import oido
+from oido.cli.main import run
 from oido.datasets.clip import Clip
 from oido.errors import ModelFormatError, OptionError
 from oido.inference.embedder import l2_normalized
@@ -136,6 +137,26 @@ def test_the_base_that_is_kept_is_the_head_that_the_base_speaks_by(
     heard = oido.AudioClassifier(taught, jobs=1, head=BASE_HEAD).classify(STREET)
     expected = oido.AudioClassifier(base, jobs=1).classify(STREET)
     np.testing.assert_allclose(heard.scores, expected.scores, atol=1e-5)
+
+
+def test_other_labels_leave_the_rest_of_a_taught_file_as_it_is(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    path, labels = tmp_path / "taught.tflite", tmp_path / "labels.txt"
+    novelty = novelty_of(-1.0)
+    path.write_bytes(file_of(model, made_head(), keep_base=True, novelty=novelty))
+    before, other = load_model(path), [f"clase {n}" for n in range(len(CLASSES))]
+    labels.write_text("\n".join(other), encoding="utf-8")
+    words = ["models", "annotate", str(path), "--labels", str(labels), "--sample-rate", "16000"]
+    assert run([*words, "--author", "Ana"]) == 0
+    after = load_model(path)
+    assert after.head.labels == tuple(other)
+    assert after.head.thresholds == ((other[CLASSES.index("loud")], 0.25),)
+    assert after.head.calibration == before.head.calibration is not None
+    assert after.head.aggregation == before.head.aggregation
+    assert (after.heads[0], after.novelty) == (before.heads[0], before.novelty)
+    assert (after.name, after.licence, after.summary) == ("taught", before.licence, before.summary)
+    assert after.attribution == "Ana"
 
 
 @pytest.mark.parametrize("keep_base", [False, True])
