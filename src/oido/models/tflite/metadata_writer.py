@@ -147,10 +147,10 @@ def labelled(
     relabelled = None if known is None else _relabelled(known.heads(), labels)
     names = ["scores"] if len(labels) == 1 else [f"head_{n}" for n in range(len(labels))]
     heads = relabelled or [Head(*each) for each in zip(names, labels)]
-    given: dict[str, Any] = {"inputs": dict(inputs or {}), "window_samples": window_samples}
-    given["kinds"] = dict.fromkeys((head.name for head in heads), kind) if kind else {}
+    stated: dict[str, Any] = {"inputs": dict(inputs or {}), "window_samples": window_samples}
+    stated["kinds"] = dict.fromkeys((head.name for head in heads), kind) if kind else {}
     before = Notes() if known is None or relabelled is None else known.notes()
-    notes = replace(before, **{name: value for name, value in given.items() if value})
+    notes = replace(before, **{name: value for name, value in stated.items() if value})
     stored = None if notes == Notes() else notes
     if known is not None and relabelled is not None:
         changed: dict[str, Any] = {"name": known.name or default_name, **(facts or {})}
