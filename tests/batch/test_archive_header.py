@@ -88,7 +88,8 @@ def test_other_labels_are_refused(one: dict[str, Any], other: dict[str, Any], sa
     header = new_header(parameters(**one), YAMNET, False, "now")
     with pytest.raises(OptionError, match=says):
         require_same("results", header, parameters(**other), YAMNET)
-    with pytest.raises(OptionError, match="model sha256"):
+    said = r"heard by the model yamnet/classification \(SHA-256 ababab.*--model and its file"
+    with pytest.raises(OptionError, match=said):
         require_same("results", header, parameters(**one), YAMNET._replace(sha256="cd" * 32))
 
 

@@ -96,6 +96,17 @@ def test_ctrl_c_ends_it_while_it_indexes(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "project.db").exists()
 
 
+def test_what_could_not_be_written_is_said_before_anybody_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive's model is another one than is here: its hash is made up."""
+    monkeypatch.chdir(tmp_path)
+    folder, _ = made_archive(tmp_path / "results")
+    words = ("--learn", "Owl", "--no-browser", "--port", "0")
+    with pytest.raises(OptionError, match="another yamnet/classification than the one here"):
+        run(folder, *words)
+
+
 def test_it_serves_asks_and_ends(folder: Path, tmp_path: Path) -> None:
     words = ("review", folder, "--label", "owl", "--by", "Ana", "--port", "0", "--no-browser")
     process = subprocess.Popen(

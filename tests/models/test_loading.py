@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from oido.errors import ModelError, ModelFormatError, ModelNotFoundError
+from oido.heads import Head
 from oido.models.loading import load_model
 from oido.models.registry import CATALOG
+from oido.models.tflite.metadata_writer import annotate
 from tests.models.repacked import changed, labels_zip
 
 
@@ -25,6 +27,25 @@ def test_by_name_and_by_path_are_the_same_model(model, tmp_path, whole):
         assert loaded.card is None
         assert loaded.name == "yamnet/classification"
     assert load_model("yamnet/classification").card == CATALOG[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "file", "name"),
+    [
+        ("yamnet/classification", "garden.tflite", "garden"),
+        ("ensemble", "ensemble.tflite", "ensemble.tflite"),
+        ("yamnet", "yamnet", "yamnet.tflite"),
+        ("my birds", "yamnet.tflite", "my birds"),
+    ],
+)
+def test_only_a_model_of_the_catalogue_goes_by_its_name(written, file, name, model, tmp_path):
+    path = tmp_path / file
+    path.write_bytes(
+        annotate(
+            model.path.read_bytes(), [Head("s", model.labels)], sample_rate_hz=16000, name=written
+        )
+    )
+    assert load_model(path).name == name
 
 
 @pytest.mark.parametrize(

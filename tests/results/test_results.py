@@ -219,6 +219,10 @@ def test_labels_of_ones_own_model_go_before_audiosets(tmp_path: Path) -> None:
             assert results.events(f"label = '{name}'")["label"].to_pylist() == [label]
         count = results.sql("select count(*) as n from events where label = 'rare'")
         assert count["n"].to_pylist() == [0], "a class that was never heard is not an error"
+        with pytest.raises(UnknownLabelError, match=r"has the label 'howls'$"):
+            results.events("label = 'howls'")  # which AudioSet's Howl is like
+        with pytest.raises(UnknownLabelError, match=r"'dogg'; the nearest are: 'dog'$"):
+            results.events("label = 'dogg'")
 
 
 def test_damaged_labels_are_told_in_a_sentence(tmp_path: Path) -> None:

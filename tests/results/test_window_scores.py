@@ -56,6 +56,8 @@ def test_the_archives_own_scores_reach_down_to_its_floor(tmp_path: Path) -> None
     [
         ({"base": "efficientat/mn04", "base_sha256": "ff"}, "taught on efficientat/mn04, and the"),
         ({"base_sha256": "ff", "base": None}, "taught on another network"),
+        ({"base_sha256": "ff", "base": "my own"}, r"--embeddings-of \S+owl\.tflite"),
+        ({"base": "ensemble"}, r"taught on ensemble.*--embeddings-of \S+owl\.tflite"),
     ],
 )
 def test_heads_of_other_networks_are_refused(

@@ -15,6 +15,7 @@ import oido
 from oido.cli import batch
 from oido.errors import OptionError
 from oido.results.results import Results
+from oido.results.window_scores import open_head
 from oido.review.learning import LearningLoop
 from oido.search.label_store import Answer, LabelStore
 from tests.results.results_folders import run
@@ -125,3 +126,18 @@ def test_names_that_are_refused(project: Project, tmp_path: Path) -> None:
             loop.export(tmp_path / "alarm.tflite")
     assert (tmp_path / "alarm-report.html").read_text() == "mine"
     assert not (tmp_path / "alarm.tflite").exists()
+
+
+def test_in_an_archive_of_two_networks_it_is_put_behind_the_one_that_gave_the_embeddings(
+    project: Project, mn04_is_here: None, tmp_path: Path
+) -> None:
+    words = ("-o", str(tmp_path / "both"), "-q", "--jobs", "1", "--embeddings")
+    assert run(batch, str(project.recordings), *words, "--model", "ensemble") == 0
+    path = tmp_path / "alarm.tflite"
+    with Results(str(tmp_path / "both")) as results, LabelStore(project.store) as store:
+        loop = LearningLoop(results, store, "my alarm")
+        loop.require_writable()
+        loop.export(path)
+        assert open_head(results, path)[1].training["base"] == "yamnet/classification"
+    with Results(str(project.results)) as results:
+        assert open_head(results, path)[1].labels == ("my alarm",)

@@ -65,11 +65,19 @@ def test_facts_are_those_of_the_model(store: ModelStore, model: AudioModel) -> N
     json.dumps(facts)
 
 
-def test_two_models_of_one_name_are_refused(model: AudioModel, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.tflite"
-    copy.write_bytes(model.path.read_bytes())
-    with pytest.raises(OptionError, match=f"two of the models are called {DEFAULT_MODEL}"):
-        ModelStore(Settings((DEFAULT_MODEL, str(copy)), workers=1))
+def test_of_two_models_of_one_name_the_second_is_called_as_its_file(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name / "copy.tflite" for name in ("one", "other")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(model.path.read_bytes())
+    store = ModelStore(Settings((DEFAULT_MODEL, str(paths[0])), workers=1))
+    assert [served.facts()["name"] for served in store] == [DEFAULT_MODEL, "copy"]
+    assert store.find("copy").source == str(paths[0])
+    store.close()
+    with pytest.raises(OptionError, match="two of the models are called copy"):
+        ModelStore(Settings((DEFAULT_MODEL, *map(str, paths)), workers=1))
 
 
 def test_a_calibration_is_taken_for_its_own_model_only(calibration: Path) -> None:

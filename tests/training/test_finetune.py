@@ -16,6 +16,7 @@ import pytest
 
 import oido
 from oido.evaluation.predictions import ClipPredictions
+from oido.models.model import AudioModel
 from oido.training import finetune as module
 from oido.training.baselines import logistic
 from oido.training.embed import embed
@@ -24,6 +25,7 @@ from oido.training.held_out import HeldOutResult, judge_logistic
 from oido.training.model_selection import select
 from tests.training.embedded_sounds import made_clips
 from tests.training.taught_sounds import KINDS, make_sounds
+from tests.training.test_head_export import file_of, made_head
 
 pytest.importorskip("torch", reason="fine-tuning needs oido[torch]")
 
@@ -32,6 +34,17 @@ def figures(text: str) -> np.ndarray:
     """ "accuracy A, log loss L" → A and L."""
     accuracy, loss = text.split(", ")
     return np.array([float(accuracy.removeprefix("accuracy ")), float(loss.split()[-1])])
+
+
+def test_a_network_behind_which_another_head_was_put_is_none_to_begin_with(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    taught = tmp_path / "taught.tflite"
+    taught.write_bytes(file_of(model, made_head()))
+    data = oido.Dataset.load(make_sounds(tmp_path / "sounds", each=2, seconds=1.0))
+    named = r"taught\.tflite cannot be .* choose yamnet/classification or efficientat/mn04"
+    with pytest.raises(oido.OptionError, match=named):
+        finetune(data, model=taught)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import oido
+from oido.cli.main import run
 from oido.datasets.clip import Clip
 from oido.errors import ModelFormatError, OptionError
 from oido.inference.embedder import l2_normalized
@@ -118,6 +119,54 @@ def test_what_is_known_of_it_stands_in_the_file(model: AudioModel, tmp_path: Pat
     assert (loaded.name, loaded.licence) == ("taught", model.licence)
     path.write_bytes(file_of(model, made_head("sigmoid")))
     assert load_model(path).head.aggregation == "power-mean"
+
+
+def test_the_base_that_is_kept_is_the_head_that_the_base_speaks_by(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    """Its last one, with all that is known of it, where the base was taught itself."""
+    first, second = tmp_path / "first.tflite", tmp_path / "second.tflite"
+    first.write_bytes(file_of(model, made_head(), keep_base=True, novelty=novelty_of(-1.0)))
+    base = load_model(first)
+    second.write_bytes(file_of(base, made_head("sigmoid", layers=2), keep_base=True))
+    taught = load_model(second)
+    kept, spoken = taught.heads[0], base.head
+    assert (kept.name, kept.labels) == (BASE_HEAD, CLASSES)
+    assert (kept.thresholds, kept.calibration) == (spoken.thresholds, spoken.calibration)
+    assert kept.aggregation == spoken.aggregation == "confident-mean"
+    heard = oido.AudioClassifier(taught, jobs=1, head=BASE_HEAD).classify(STREET)
+    expected = oido.AudioClassifier(base, jobs=1).classify(STREET)
+    np.testing.assert_allclose(heard.scores, expected.scores, atol=1e-5)
+
+
+def test_other_labels_leave_the_rest_of_a_taught_file_as_it_is(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    path, labels = tmp_path / "taught.tflite", tmp_path / "labels.txt"
+    novelty = novelty_of(-1.0)
+    path.write_bytes(file_of(model, made_head(), keep_base=True, novelty=novelty))
+    before, other = load_model(path), [f"clase {n}" for n in range(len(CLASSES))]
+    labels.write_text("\n".join(other), encoding="utf-8")
+    words = ["models", "annotate", str(path), "--labels", str(labels), "--sample-rate", "16000"]
+    assert run([*words, "--author", "Ana"]) == 0
+    after = load_model(path)
+    assert after.head.labels == tuple(other)
+    assert after.head.thresholds == ((other[CLASSES.index("loud")], 0.25),)
+    assert after.head.calibration == before.head.calibration is not None
+    assert after.head.aggregation == before.head.aggregation
+    assert (after.heads[0], after.novelty) == (before.heads[0], before.novelty)
+    assert (after.name, after.licence, after.summary) == ("taught", before.licence, before.summary)
+    assert after.attribution == "Ana"
+
+
+@pytest.mark.parametrize("keep_base", [False, True])
+def test_no_taught_model_is_run_in_other_numbers(
+    model: AudioModel, tmp_path: Path, keep_base: bool
+) -> None:
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, made_head(), keep_base=keep_base))
+    with pytest.raises(oido.OptionError, match="cannot be run with float32 activations"):
+        oido.AudioClassifier(path, precision="float32")
 
 
 def test_how_near_a_window_is_comes_out_beside_the_scores(

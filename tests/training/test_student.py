@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 
 import oido
+from oido.batch.plan import Plan
+from oido.batch.unit_worker import UnitWorker
+from oido.batch.units import RunSpec
 from oido.inference.predictor import Predictor
 from oido.models.loading import load_model
 from oido.models.model import FixedPointNetwork
 from oido.params import FixedPointParams
 from oido.runtime.litert import WholeRuntime
+from oido.server.device_model import device_model
 from tests.signal.decode.wav_bytes import wav
 from tests.training.taught_sounds import KINDS, make_sounds
 
@@ -80,6 +84,8 @@ def test_a_student_is_a_model_as_others_are(exported: Path, sounds: Path) -> Non
         oido.AudioEmbedder(exported)
     with pytest.raises(oido.OptionError, match="copy it instead"):
         oido.export(str(exported), exported.with_name("again.tflite"))
+    with pytest.raises(oido.OptionError, match="whose features a browser does not make"):
+        device_model(model)
 
 
 def test_students_are_run_by_the_kernels_that_microcontrollers_have(
@@ -132,6 +138,13 @@ def test_the_c_file_is_the_model_with_the_tables(student: StudentResult, tmp_pat
     done = subprocess.run([program], capture_output=True, check=True)
     assert done.stdout == student.content
     assert done.stderr.decode().splitlines() == list(student.labels)
+
+
+def test_an_archive_that_is_to_keep_its_embeddings_is_not_begun(exported: Path) -> None:
+    """It has none; each recording of the archive failed."""
+    spec = RunSpec(Plan(model=str(exported)), str(exported.parent / "results"), embeddings=True)
+    with pytest.raises(oido.OptionError, match="is a student, which gives scores only"):
+        UnitWorker(spec)
 
 
 @pytest.mark.slow

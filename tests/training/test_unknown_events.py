@@ -82,7 +82,9 @@ def test_a_trigger_goes_off_in_the_silence_behind_its_sound(taught: Path) -> Non
     assert off[2] < len(sound) / rate + 1
 
 
-def test_the_base_that_is_kept_knows_what_it_always_knew(taught: Path, tmp_path: Path) -> None:
+def test_the_base_that_is_kept_knows_what_it_always_knew(
+    taught: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = oido.Dataset.from_folder(taught.parent / "sounds")
     model = tmp_path / "both.tflite"
     oido.train(data, cache=False).export(model, keep_base=True)
@@ -90,6 +92,13 @@ def test_the_base_that_is_kept_knows_what_it_always_knew(taught: Path, tmp_path:
     base = street.of_head(street.heads[0])
     assert "Speech" in {event.label for event in base.events()}
     assert "Speech" not in {event.label for event in street.events()}
+    assert street.is_unknown is True
+    assert (base.is_unknown, base.similarities) == (None, None)
+    words = ["classify", "examples/street.flac", "--model", str(model), "-q"]
+    assert run([*words, "--head", street.heads[0]]) == 0
+    assert "unlike everything" not in capsys.readouterr().out
+    assert run(words) == 0
+    assert "unlike everything" in capsys.readouterr().out
 
 
 def test_the_command_counts_them_and_lists_them_if_asked(

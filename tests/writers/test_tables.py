@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
+import sys
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from oido.writers.base import ALSO, COLUMNS, quote_cell, unquote_cell
 from oido.writers.formats import FORMATS, for_spreadsheets, format_named
-from oido.writers.tables import also_labels, also_text
+from oido.writers.tables import also_labels, also_text, parquet_of_embeddings
 from tests.writers.written_rows import ROWS, read_back, written
 
 
@@ -113,3 +115,15 @@ def test_only_csv_for_spreadsheets_is_quoted(name: str) -> None:
         assert [unquote_cell(row["file"]) for row in cells[:-1]] == TEXTS
         assert cells[-1]["also"] == "'=1|Dog"
         assert "'=1+1" not in plain.decode()
+
+
+def test_a_parquet_file_that_is_given_up_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a command closes the file first."""
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    stream = io.BytesIO()
+    writer = parquet_of_embeddings(stream)
+    stream.close()
+    del writer
+    gc.collect()
+    assert said == []

@@ -149,6 +149,17 @@ def _parameters_error(
                 oido_version=header["oido_version"],
             )
         )
+    if old == new:
+        return OptionError(
+            tr(
+                "{url} was heard by the model {name} (SHA-256 {before}…), and not by this one "
+                "({now}…): say --model and its file, or choose another folder",
+                url=url,
+                name=header["model"]["name"],
+                before=header["model"]["sha256"][:12],
+                now=sha256[:12],
+            )
+        )
     old["model sha256"], new["model sha256"] = header["model"]["sha256"][:12], sha256[:12]
     differing = [
         tr(

@@ -237,7 +237,7 @@ class UnknownJudge:
     """Takes the blocks of a recording; ``verdict`` is None for a model that cannot know."""
 
     def __init__(self, classifier: AudioClassifier) -> None:
-        self._novelty = classifier.model.novelty
+        self._least_similarity = classifier.postprocessor.least_similarity
         self._mean = Aggregator("mean")
         self._is_empty = True
 
@@ -250,9 +250,9 @@ class UnknownJudge:
     @property
     def verdict(self) -> bool | None:
         """As `ClassificationResult.is_unknown`, of all windows so far."""
-        if self._novelty is None or self._is_empty:
+        if self._least_similarity is None or self._is_empty:
             return None
-        return bool(self._mean.flush()[0] < self._novelty.threshold)
+        return bool(self._mean.flush()[0] < self._least_similarity)
 
 
 MakeRows = Callable[[int | None], RowMaker]

@@ -74,6 +74,8 @@ class UnitWorker:
         self._network = None
         if spec.embedding_model:
             self._network = EmbeddingNetwork(load_model(spec.embedding_model))
+        elif spec.embeddings:
+            self._classifier.model.require_embeddings()
         self._storage = storage_of(spec.folder, spec.run_id)
         self._schemas = schemas(spec.plan.calibrated)
         self._held: dict[str, list[Any]] = {}

@@ -15,7 +15,8 @@ examples:
   oido classify https://example.org/dawn.flac
   cat clip.ogg | oido classify - --format json
 
-Scores are the model's raw outputs from 0 to 1. They are not probabilities.
+Scores are the model's raw outputs from 0 to 1. They are not probabilities; a calibrated model, such
+as `oido train` and `oido calibrate` write, has these beside them.
 
 Rows go to standard output, or with -o to files, which appear under their names only when they are
 whole, with a manifest beside them. Exit code: 0 all heard; 1 fatal; 2 wrong usage; 3 some
@@ -60,7 +61,7 @@ def add_parser(commands: Any) -> None:
     add_level = add_reported.one_of()
     for name, text in (
         ("events", "stretches of time in which a label is heard (the default)"),
-        ("windows", "the best labels of each window of 0.975 s"),
+        ("windows", "the best labels of each window, of YAMNet 0.975 s"),
         ("frames", "the best labels of each frame of 0.16 s, where the model gives such scores"),
         ("clip", "the best labels of the whole recording"),
     ):

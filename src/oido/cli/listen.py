@@ -15,7 +15,8 @@ examples:
   oido listen --on "Dog|Bark>0.5" --do save:barks --forget-speech --do exec:"notify-send Dog"
   oido listen night.flac --replay --on "Dog|Bark>0.5" --do save:barks
 
-Scores are the model's raw outputs from 0 to 1. They are not probabilities.
+Scores are the model's raw outputs from 0 to 1. They are not probabilities; a calibrated model, such
+as `oido train` and `oido calibrate` write, has these beside them.
 
 On a terminal there is a live view; elsewhere a line per event, and with --jsonl a JSON object per
 line, each as soon as the event is over. Exit code: 0 the source ended; 1 fatal; 2 wrong usage;

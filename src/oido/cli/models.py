@@ -270,40 +270,34 @@ def _labels_of(head: Head) -> str:
 def _annotate(args: argparse.Namespace) -> None:
     """Write labels and sample rate into a .tflite that lacks them.
 
-    Write metadata into a .tflite: the labels of its scores and its sample rate.
+    Write metadata into a .tflite: the labels of its scores and its sample rate. What else it says
+    of them, such as thresholds and probabilities, stays.
 
     examples:
       oido models annotate birds.tflite --labels labels.txt --sample-rate 16000
       oido models annotate old.tflite --labels l.txt --sample-rate 32000 -o new.tflite
       oido models annotate old.tflite --labels l.txt --sample-rate 48000 --scores logits
     """
-    from oido.heads import Head
-    from oido.models.model import Notes
-    from oido.models.tflite.metadata_writer import annotate, with_plain_outputs
+    from oido.models.tflite.metadata_writer import labelled
     from oido.models.tflite.waveform import takes_any_length, waveform_first
     from oido.writers.atomic import keep_original, write_atomically
 
-    names = ["scores"] if len(args.labels) == 1 else [f"head_{n}" for n in range(len(args.labels))]
-    heads = [Head(name, _label_lines(path)) for path, name in zip(args.labels, names)]
-    original = waveform_first(fetch.content_of(args.file), {len(head.labels) for head in heads})
-    notes = Notes(
-        kinds=dict.fromkeys(names, args.scores) if args.scores else {},
-        inputs=dict(args.input),
-        window_samples=args.window and round(args.window * args.sample_rate),
-    )
+    labels = [_label_lines(path) for path in args.labels]
+    original = waveform_first(fetch.content_of(args.file), set(map(len, labels)))
     if args.window is None and takes_any_length(original):
         print_message(
             tr("{file} takes any length; windows of 1 s: --window says another", file=args.file)
         )
-    content = annotate(
+    facts = {name: getattr(args, name) for name in ("name", "description", "licence", "author")}
+    content = labelled(
         original,
-        with_plain_outputs(original, heads),
-        notes=None if notes == Notes() else notes,
+        labels,
         sample_rate_hz=args.sample_rate,
-        name=args.name or args.file.stem,
-        description=args.description,
-        licence=args.licence,
-        author=args.author,
+        kind=args.scores,
+        inputs=dict(args.input),
+        window_samples=args.window and round(args.window * args.sample_rate),
+        facts={name: value for name, value in facts.items() if value},
+        default_name=args.file.stem,
     )
     output = args.output or args.file
     with write_atomically(output, binary=True) as file:

@@ -276,7 +276,7 @@ def _session(
 def _learning(results: Results, store: LabelStore, args: argparse.Namespace) -> ItemSource:
     # By its name: a review that learns nothing goes without all that fits a head.
     learning = import_module("oido.review.learning")
-    loop: ItemSource = learning.LearningLoop(
+    loop = learning.LearningLoop(
         results,
         store,
         args.learn,
@@ -287,8 +287,11 @@ def _learning(results: Results, store: LabelStore, args: argparse.Namespace) -> 
         model=args.model,
         seed=args.seed,
     )
-    loop.candidates(1)  # where nothing says what the sound is, that is said before anybody waits
-    return loop
+    # What will be in the way is said before anybody waits, or answers.
+    loop.candidates(1)
+    loop.require_writable()
+    source: ItemSource = loop
+    return source
 
 
 def _user() -> str:

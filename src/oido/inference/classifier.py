@@ -191,7 +191,6 @@ class AudioClassifier:
             joined_blocks(blocks),
             self.model.image_samples,
             self._aggregation,
-            self.model.novelty,
             damaged_packets,
             gaps_seconds,
             findings,

@@ -65,6 +65,11 @@ class HeadPostprocessor:
         )
 
     @property
+    def least_similarity(self) -> float | None:
+        """To what this head was taught; below it is unknown. None of a head that does not tell."""
+        return self._least_similarity if self._is_taught else None
+
+    @property
     def aggregation(self) -> str:
         """How windows become a clip, unless somebody says otherwise."""
         return self.head.aggregation or AGGREGATIONS[0]
@@ -116,7 +121,6 @@ class HeadPostprocessor:
         labels = self.labels
         kinship = Kinship(self._ancestors, columns_above(labels, parents))
         choice = Choice(kinship, keeps_all=self.selector.selection.labels == "all")
-        least_similarity = self._least_similarity if self._is_taught else None
         segmenter = partial(
             Segmenter,
             sample_rate_hz=windowing.sample_rate_hz,
@@ -125,7 +129,7 @@ class HeadPostprocessor:
             off=off,
             allowed=self.selector.allowed_events,
             choice=choice,
-            least_similarity=least_similarity,
+            least_similarity=self.least_similarity,
         )
         return EventDetector(
             windowing,
@@ -133,7 +137,7 @@ class HeadPostprocessor:
             detection,
             segmenter,
             self._event,
-            knows_unknown=least_similarity is not None,
+            knows_unknown=self.least_similarity is not None,
         )
 
     def _event(self, span: Span, start: float, end: float) -> Event:

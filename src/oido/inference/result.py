@@ -19,7 +19,6 @@ from oido.inference.block import Block, transformed
 from oido.inference.detector import FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor, category_row, event_row, strength
 from oido.messages import tr
-from oido.models.model import Novelty
 from oido.options import OPTIONS, check
 from oido.params import DEFAULT_TOP, Detection, EventOptions, Windowing
 from oido.signal.decode import AudioInfo, AudioSource
@@ -58,7 +57,6 @@ class Prediction(NamedTuple):
     windows: Block
     image_samples: int = 0
     aggregation: str | None = None
-    novelty: Novelty | None = None
     damaged_packets: int = 0
     gaps_seconds: float = 0.0
     findings: tuple[str, ...] = ()
@@ -141,19 +139,19 @@ class ClassificationResult:
     def similarities(self) -> F32 | None:
         """f32[N]: how near each window is to the nearest class that was taught, -1..1.
 
-        None for a model that does not tell.
+        None for a model that does not tell, and for the scores of the model that it is built on.
         """
-        known = self._prediction.novelty is not None
+        known = self._postprocessor.least_similarity is not None
         return self._prediction.windows.scores[:, -1] if known else None
 
     @property
     def is_unknown(self) -> bool | None:
         """Whether the whole recording is unlike all that the model was taught; None as above."""
-        novelty = self._prediction.novelty
-        if novelty is None:
+        least_similarity = self._postprocessor.least_similarity
+        if least_similarity is None:
             return None
         similarity = self._aggregated(self._prediction.windows.scores[:, -1:], "mean")
-        return bool(similarity[0] < novelty.threshold)
+        return bool(similarity[0] < least_similarity)
 
     @property
     def padded_share(self) -> float:

@@ -94,11 +94,17 @@ def graph_network(
 
 
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:
+    refused = OptionError(
+        tr("this model cannot be run with {precision} activations", precision=precision)
+    )
     if precision != "float32" or not isinstance(network, LogMelNetwork):
-        raise OptionError(
-            tr("this model cannot be run with {precision} activations", precision=precision)
-        )
-    floats = yamnet.network(from_int8(content))
+        raise refused
+    if len(network.graph.heads) > 1:
+        raise refused
+    try:
+        floats = yamnet.network(from_int8(content))
+    except ModelFormatError as error:  # another head is behind the network
+        raise refused from error
     graph = replace(network.graph, network=floats)
     return replace(network, graph=graph, is_cut=False)
 

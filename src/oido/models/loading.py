@@ -25,6 +25,7 @@ from oido.models.registry import (
     ENSEMBLE_MEMBERS,
     ENSEMBLE_THRESHOLD,
     ModelCard,
+    is_free_name,
 )
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.metadata import ModelMetadata, read_metadata
@@ -60,6 +61,11 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
         card=None,
         network=EnsembleNetwork(first, second, columns, pieces),
     )
+
+
+def giver_of_embeddings(model: AudioModel) -> AudioModel:
+    """The model of one network whose embeddings these are."""
+    return model.network.first if isinstance(model.network, EnsembleNetwork) else model
 
 
 def load_model(
@@ -217,10 +223,11 @@ def _original(file: _File, weights: yamnet.YamNetWeights) -> AudioModel:
 def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
     """The catalogue's facts come before those of the file."""
     path, content, known = file
+    sha256 = cache.sha256_of(content)
     return AudioModel(
-        name=known.name if known else metadata.name or path.stem,
+        name=known.name if known else _own_name(path, metadata, sha256),
         path=path,
-        sha256=cache.sha256_of(content),
+        sha256=sha256,
         size_bytes=len(content),
         summary=known.summary if known else metadata.description,
         licence=known.licence if known else metadata.licence,
@@ -228,6 +235,13 @@ def _model(file: _File, metadata: ModelMetadata, **rest: Any) -> AudioModel:
         card=known,
         **rest,
     )
+
+
+def _own_name(path: Path, metadata: ModelMetadata, sha256: str) -> str:
+    """What its metadata say, or its file is called; by a name of the catalogue only that file goes,
+    since whoever reads the name elsewhere would get that one."""
+    names = (metadata.name, path.stem, path.name)
+    return next((n for n in names if n and is_free_name(n, sha256)), f"{path.name}.tflite")
 
 
 def _float_model(

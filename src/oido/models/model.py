@@ -193,10 +193,11 @@ Network = LogMelNetwork | MnNetwork | WholeNetwork | FixedPointNetwork | Ensembl
 class AudioModel:
     """What a classifier needs to know of its network; read from the file, never assumed.
 
-    name: the catalogue's name, or the one in the metadata. path, sha256, size_bytes: of the file.
-    heads: the outputs with scores. windows: the network's input. card: None for a file that is not
-    in the catalogue. precision: of the computation, which is not always the file's. novelty: of a
-    model that recognises sounds of no class; that output's column follows those of the heads.
+    name: the catalogue's name, or the one in the metadata, if no model of the catalogue has it.
+    path, sha256, size_bytes: of the file. heads: the outputs with scores. windows: the network's
+    input. card: None for a file that is not in the catalogue. precision: of the computation, which
+    is not always the file's. novelty: of a model that recognises sounds of no class; that output's
+    column follows those of the heads.
     """
 
     name: str

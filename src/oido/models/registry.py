@@ -344,6 +344,11 @@ def is_named(name: str) -> bool:
     return name == ENSEMBLE or any(entry.name == name for entry in CATALOG)
 
 
+def is_free_name(name: str, sha256: str) -> bool:
+    """Whether a file of this hash may go by this name: no other model can be had by it."""
+    return not is_named(name) or any(c.name == name and c.sha256 == sha256 for c in CATALOG)
+
+
 def is_audioset(name: str) -> bool:
     """Whether a model of this name has AudioSet's labels and no others."""
     return name == ENSEMBLE or any(entry.name == name and entry.is_audioset for entry in CATALOG)

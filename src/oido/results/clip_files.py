@@ -126,11 +126,9 @@ def chosen_events(
         written=where,
     ).to_pylist()
     if not rows:
-        from oido.results.results import require_label
-
         if label is None:
             raise OptionError(tr("no event is to be had there"))
-        require_label(label, [r["label"] for r in results.sql(_LABELS).to_pylist()])
+        results.require_label(label, [r["label"] for r in results.sql(_LABELS).to_pylist()])
         raise OptionError(tr("no event of {name} is to be had there", name=name))
     is_stratified = choice == "stratified"
     return [

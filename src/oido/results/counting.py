@@ -173,6 +173,8 @@ def _scored_events(
         written=where,
     )
     if not rows.num_rows:
+        known = results.sql("SELECT DISTINCT label FROM events")["label"].to_pylist()
+        results.require_label(name, known)
         raise OptionError(tr("the archive has no event of {name}", name=name))
     columns = {n: rows[n].to_pylist() for n in rows.column_names}
     return ScoredWindows(name, columns, np.array(columns.pop("value"), np.float64))

@@ -20,7 +20,7 @@ from oido.batch.units import EMBEDDINGS, SEARCH_INDEX, Part
 from oido.errors import MissingExtraError, OptionError
 from oido.inference.embedder import AudioEmbedder
 from oido.messages import tr
-from oido.models.loading import load_model
+from oido.models.loading import giver_of_embeddings, load_model
 from oido.models.model import AudioModel
 from oido.models.registry import is_named
 from oido.results.excerpts import read_excerpt
@@ -168,7 +168,7 @@ class Finder:
     def model(self) -> AudioModel:
         """The one whose embeddings the archive has. Raises OptionError if another is here."""
         self._embedder = self._embedder or self._load_embedder()
-        return self._embedder.model
+        return giver_of_embeddings(self._embedder.model)
 
     def examples(self, like: Sequence[str]) -> tuple[F32, list[tuple[str, float, float]]]:
         """f32[k, size], the mean embedding of each example as `find` takes them, and file, start

@@ -16,27 +16,6 @@ from oido.results.query_text import files_in, labels_in, near_columns, quoted
 from oido.results.views import TABLES
 from oido.writers.base import ALSO
 
-
-def check_labels(query: str, known: Sequence[str]) -> None:
-    """Raise UnknownLabelError, naming the nearest, if a query asks for a label that cannot be.
-
-    query: SQL; what it compares with ``label`` is looked at. known: the labels of the results.
-    AudioSet's labels may be missing from the results, because none was heard.
-    """
-    for name in labels_in(query):
-        require_label(name, known)
-
-
-def require_label(name: str, known: Sequence[str]) -> None:
-    """The same for one name."""
-    if name not in known and label_named(name) is None:
-        near = nearest(name, known) or nearest_shown(name, audioset_labels())
-        hint = tr("; the nearest are: {near}", near=", ".join(map(repr, near))) if near else ""
-        raise UnknownLabelError(
-            tr("nothing in these results has the label {name!r}{hint}", name=name, hint=hint)
-        )
-
-
 _ORDER = ("file", "channel NULLS FIRST", "start_time")
 _BEST_FIRST = ("probability DESC NULLS LAST", "score DESC", "label_index")
 _ORDERS = {
@@ -190,7 +169,7 @@ class Results(AbstractContextManager["Results"]):
         if names and all(label_named(name) is None for name in names):
             known = self._database.labels(query)
             if known.isdisjoint(names):
-                check_labels(query, sorted(known))
+                self._check_labels(query, sorted(known))
         return self._database.batches(query, written=written)
 
     def label_here(self, name: str) -> str:
@@ -219,6 +198,22 @@ class Results(AbstractContextManager["Results"]):
                 found |= {name: file} if file != name else {}
         return found
 
+    def require_label(self, name: str, known: Sequence[str]) -> None:
+        """Raise UnknownLabelError, naming the nearest, for a label that cannot be.
+
+        known: the labels of the results. AudioSet's labels may be missing from them, because none
+        was heard.
+        """
+        if name in known or label_named(name) is not None:
+            return
+        near = nearest(name, known)
+        if not near and self._database.is_audioset:
+            near = nearest_shown(name, audioset_labels())
+        hint = tr("; the nearest are: {near}", near=", ".join(map(repr, near))) if near else ""
+        raise UnknownLabelError(
+            tr("nothing in these results has the label {name!r}{hint}", name=name, hint=hint)
+        )
+
     def close(self) -> None:
         """Let go of the folder."""
         self._database.close()
@@ -226,10 +221,15 @@ class Results(AbstractContextManager["Results"]):
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _check_labels(self, query: str, known: Sequence[str]) -> None:
+        """The same for all that SQL compares with ``label``."""
+        for name in labels_in(query):
+            self.require_label(name, known)
+
     def _checked(self, reader: Any, table: str, where: str) -> Iterator[Any]:
         found = False
         for batch in reader:
             found = found or batch.num_rows > 0
             yield batch
         if not found:
-            check_labels(where, sorted(self._database.labels(table)))
+            self._check_labels(where, sorted(self._database.labels(table)))

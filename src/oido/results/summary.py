@@ -12,7 +12,7 @@ from typing import Any
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.results.clock import zone_named
-from oido.results.results import Results, require_label
+from oido.results.results import Results
 from oido.results.tallies import LITTLE, counted, tally, thresholds_of
 from oido.writers.query_tables import plain_value
 
@@ -260,7 +260,7 @@ def summarize(
     labels = _labels(results, totals["succeeded"], zone)
     if label is not None:
         label = results.label_here(label)
-        require_label(label, [figures.label for figures in labels])
+        results.require_label(label, [figures.label for figures in labels])
     hours = {hour.name: hour for hour in periods(results, ["hour"], zone)}
     threshold, label_thresholds = thresholds_of(results)
     header = results.header

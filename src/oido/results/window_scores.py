@@ -18,8 +18,9 @@ from oido.batch.archive_header import embedding_model
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.models.labels import is_same, nearest
-from oido.models.loading import load_model
+from oido.models.loading import giver_of_embeddings, load_model
 from oido.models.model import AudioModel
+from oido.models.registry import ENSEMBLE, is_named
 from oido.models.tflite.taught_head import TaughtHead, read_taught_head
 from oido.results.query_text import quoted
 from oido.results.results import Results
@@ -51,15 +52,18 @@ def open_head(results: Results, path: Any) -> tuple[AudioModel, TaughtHead]:
     model = load_model(path)
     head = read_taught_head(model)
     facts = embedding_model(results.header)
-    size = embedding_size(results)
-    if facts["sha256"] not in (head.training.get("base_sha256"), head.sha256):
+    size, base = embedding_size(results), head.training.get("base")
+    # What a head on an ensemble looks at is of both networks, and in no other archive than its own.
+    bases = () if base == ENSEMBLE else (head.training.get("base_sha256"),)
+    if not {facts["sha256"], _network_sha256(facts)} & {*bases, head.sha256}:
         raise OptionError(
             tr(
                 "{name} was taught on {base}, and the archive's embeddings are of {archive}: make "
-                "an archive that keeps those of {base} (oido batch --embeddings-of {base})",
+                "an archive that keeps those that it needs (oido batch --embeddings-of {source})",
                 name=model.name,
-                base=head.training.get("base") or tr("another network"),
+                base=base or tr("another network"),
                 archive=facts["name"],
+                source=base if base and base != ENSEMBLE and is_named(base) else model.path,
             )
         )
     if head.inputs != size:
@@ -71,6 +75,13 @@ def open_head(results: Results, path: Any) -> tuple[AudioModel, TaughtHead]:
             )
         )
     return model, head
+
+
+def _network_sha256(facts: Mapping[str, Any]) -> str:
+    """Of the network that gave an archive's embeddings: those of an ensemble are its first's."""
+    if facts["name"] == ENSEMBLE and (both := load_model(ENSEMBLE)).sha256 == facts["sha256"]:
+        return giver_of_embeddings(both).sha256
+    return str(facts["sha256"])
 
 
 def embedding_size(results: Results) -> int:

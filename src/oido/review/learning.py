@@ -41,6 +41,7 @@ from oido.training.active import (
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import one_thread
 from oido.training.head import activate
+from oido.training.head_export import require_addable
 
 _HOPELESS = 20
 """After so many answers without a yes, another example is asked for."""
@@ -117,6 +118,11 @@ class LearningLoop:
         self._fit: AnswersFit | None = None
         self._logits: F32 | None = None
         self._state = LoopState(0, 0, [], False, "")
+
+    def require_writable(self) -> None:
+        """Raise OptionError if nothing that is learnt could be written: another model is here than
+        the archive's, or one that no head can be put behind."""
+        require_addable(self._finder.model)
 
     def candidates(self, count: int) -> list[ReviewItem]:
         """The next places to ask about, the first one first; fewer where no more are left.

@@ -20,7 +20,7 @@ from oido.messages import tr
 from oido.params import Detection
 from oido.results.clip_files import ClipSource, chosen_events, listed_places
 from oido.results.query_text import quoted
-from oido.results.results import Results, require_label
+from oido.results.results import Results
 from oido.review.items import ReviewItem
 
 Choice = Literal["top", "random", "stratified", "uncertain", "novel"]
@@ -287,7 +287,7 @@ def _one_a_place(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, A
 def _nothing(results: Results, wanted: QueueChoice) -> OptionError:
     if wanted.label is not None:
         known = results.sql("SELECT DISTINCT label FROM windows").to_pylist()
-        require_label(wanted.label, [row["label"] for row in known])
+        results.require_label(wanted.label, [row["label"] for row in known])
     return OptionError(tr("there is nothing to ask about in {url}", url=os.fspath(results.url)))
 
 

@@ -23,7 +23,14 @@ from oido.inference.export import check_windows, export
 from oido.inference.predictor import Predictor, framewise_columns, whole_runtime
 from oido.messages import tr
 from oido.models.loading import load_model
-from oido.models.model import AudioModel, EnsembleNetwork, LogMelNetwork, MnNetwork, WholeNetwork
+from oido.models.model import (
+    AudioModel,
+    EnsembleNetwork,
+    FixedPointNetwork,
+    LogMelNetwork,
+    MnNetwork,
+    WholeNetwork,
+)
 from oido.models.taxonomy import ancestors, columns_above, parents
 from oido.models.tflite.builder import GraphWriter
 from oido.models.tflite.editor import TfliteGraph
@@ -67,6 +74,14 @@ def device_model(
             tr(
                 "{name} is two networks, and the page hears with one; choose one of them",
                 name=model.name,
+            )
+        )
+    if isinstance(model.network, FixedPointNetwork):
+        raise OptionError(
+            tr(
+                "{name} is a student, whose features a browser does not make; let the server "
+                "run it",
+                name=name or model.name,
             )
         )
     if isinstance(model.network, MnNetwork) and model.network.columns:

@@ -153,6 +153,8 @@ class ModelStore:
         for source, model in zip(settings.models, loaded):
             labels_file = _labels_file_of(model, settings.labels_files)
             served = ServedModel(source, model, settings.workers, labels_file)
+            if served.name in self._models and model.card is None:
+                served.name = model.path.stem  # as a calibrated copy has the name of the first
             if served.name in self._models:
                 raise OptionError(tr("two of the models are called {name}", name=served.name))
             self._models[served.name] = served

@@ -28,11 +28,11 @@ from oido.datasets.clip import LeftOut
 from oido.datasets.dataset import Dataset, Split, clip_targets
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveform
-from oido.errors import AudioError, OptionError
+from oido.errors import AudioError, ModelFormatError, OptionError
 from oido.evaluation.report import Report
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import ExportReport, export
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.models.fetch import find
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
@@ -81,13 +81,19 @@ def finetune(
 
     data.require_two_classes()
     base = load_model(model)
-    if isinstance(base.network, LogMelNetwork):
-        module: Any = YamNet.from_pretrained(model)
-    elif isinstance(base.network, MnNetwork) and own_size(base) == EMBEDDING_SIZE:
-        module = Mn04.from_pretrained(model)
-    else:
+    module: Any = None
+    with contextlib.suppress(ModelFormatError):  # YAMNet's, but with another head behind it
+        if isinstance(base.network, LogMelNetwork):
+            module = YamNet.from_pretrained(model)
+        elif isinstance(base.network, MnNetwork) and own_size(base) == EMBEDDING_SIZE:
+            module = Mn04.from_pretrained(model)
+    if module is None:
         raise OptionError(
-            tr("{name} cannot be trained further; choose YAMNet or mn04", name=base.name)
+            tr(
+                "{name} cannot be trained further; choose {choices}",
+                name=base.path.name if base.card is None else base.name,
+                choices=joined(tr(" or "), ENSEMBLE_MEMBERS),
+            )
         )
     from oido.torch.training_loop import FinetuneOptions
 

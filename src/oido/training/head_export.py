@@ -90,9 +90,13 @@ def taught_file(
     shared = writer.sqrt(writer.relu(shared)) if head.square_root else shared
     tensors: dict[str, int] = {}
     outputs: list[Head | PlainOutput] = []
+    pooling = aggregation or ("confident-mean" if head.output == "softmax" else "power-mean")
+    aggregations = {TAUGHT_HEAD: pooling}
     if keep_base:
-        tensors[BASE_HEAD] = graph.scores[0]
-        outputs.append(Head(BASE_HEAD, model.head.labels, description=f"{model.name}, as it is"))
+        tensors[BASE_HEAD] = graph.scores[len(model.heads) - 1]  # of the default head, the last
+        outputs.append(replace(model.head, name=BASE_HEAD, description=f"{model.name}, as it is"))
+        if model.head.aggregation is not None:
+            aggregations[BASE_HEAD] = model.head.aggregation
     layers = [(layer.weights, layer.bias) for layer in head.layers]
     tensors[TAUGHT_HEAD] = writer.scores(shared, layers, head.output)
     same = ScoreCalibration((_SAME,) * len(head.classes), ScoreTransformation.INVERSE_LOGISTIC)
@@ -115,9 +119,8 @@ def taught_file(
     if not cut:
         tensors[EMBEDDING_OUTPUT] = graph.embedding
         outputs.append(PlainOutput(EMBEDDING_OUTPUT, EMBEDDING))
-    pooling = aggregation or ("confident-mean" if head.output == "softmax" else "power-mean")
     notes = Notes(
-        aggregations={TAUGHT_HEAD: pooling},
+        aggregations=aggregations,
         hop_samples=None if cut else model.windows.hop_samples,
         repeat_pause_samples=model.windows.repeat_pause_samples,
         novelty=None if novelty is None else Novelty(SIMILARITY_OUTPUT, novelty.threshold),

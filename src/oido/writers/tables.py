@@ -6,6 +6,7 @@ Parquet is typed and compressed (extra ``oido[parquet]``).
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
@@ -171,6 +172,12 @@ class ParquetWriter:
         if self._rows:
             self._write_group()
         self._writer.close()
+
+    def __del__(self) -> None:
+        # One that is let go of without an end is of a file that is given up, and closed already:
+        # pyarrow would write the end of it, and print that it cannot.
+        with contextlib.suppress(AttributeError):
+            self._writer.is_open = False
 
     def _write_group(self) -> None:
         names = self._schema.names

@@ -8,17 +8,19 @@ appended to the model as a ZIP. All of it can be replaced while the graph stays 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flatbuffers
 
 from oido.errors import ModelFormatError, OptionError
-from oido.heads import Head, thresholds_text
+from oido.heads import Head, ScoreKind, thresholds_text
 from oido.messages import tr
 from oido.models.damage import refuse_damage
 from oido.models.model import EMBEDDING_OUTPUT, NOTES_FILE, AudioModel, Notes
@@ -122,6 +124,65 @@ def with_plain_outputs(model: bytes, heads: Sequence[Head]) -> list[Head | Plain
             outputs.append(PlainOutput(EMBEDDING_OUTPUT if is_embedding else f"output_{number}"))
     unique = len({output.name for output in outputs}) == len(outputs)
     return outputs if not left and unique and len(heads) < len(sizes) else [*heads]
+
+
+def labelled(
+    model: bytes,
+    labels: Sequence[tuple[str, ...]],
+    *,
+    sample_rate_hz: int,
+    kind: ScoreKind | None = None,
+    inputs: Mapping[str, list[float]] | None = None,
+    window_samples: int | None = None,
+    facts: Mapping[str, str] | None = None,
+    default_name: str = "",
+) -> bytes:
+    """A model with these labels, a list for each of its heads or of some: the next of that length.
+
+    What its metadata say beside that stays: thresholds and calibrations of columns, whatever these
+    are called now, names, a licence, notes. kind, inputs, window_samples: as of `Notes`; facts: of
+    `annotate`, name, description, licence and author; None and what is missing stays, too.
+    """
+    known = _metadata_of(model)
+    relabelled = None if known is None else _relabelled(known.heads(), labels)
+    names = ["scores"] if len(labels) == 1 else [f"head_{n}" for n in range(len(labels))]
+    heads = relabelled or [Head(*each) for each in zip(names, labels)]
+    stated: dict[str, Any] = {"inputs": dict(inputs or {}), "window_samples": window_samples}
+    stated["kinds"] = dict.fromkeys((head.name for head in heads), kind) if kind else {}
+    before = Notes() if known is None or relabelled is None else known.notes()
+    notes = replace(before, **{name: value for name, value in stated.items() if value})
+    stored = None if notes == Notes() else notes
+    if known is not None and relabelled is not None:
+        changed: dict[str, Any] = {"name": known.name or default_name, **(facts or {})}
+        metadata = replace(known, **changed)
+        return rewritten(metadata, model, relabelled, (), sample_rate_hz, stored)
+    texts: dict[str, str] = {"name": default_name, **(facts or {})}
+    outputs = with_plain_outputs(model, heads)
+    return annotate(model, outputs, sample_rate_hz=sample_rate_hz, notes=stored, **texts)
+
+
+def _metadata_of(model: bytes) -> ModelMetadata | None:
+    """None where there are none, or none that can be read."""
+    with contextlib.suppress(ModelFormatError):
+        if (raw := TfliteGraph(model).metadata()) is not None:
+            metadata = read_metadata(raw, model)
+            metadata.heads()
+            metadata.notes()
+            return metadata
+    return None
+
+
+def _relabelled(heads: Sequence[Head], labels: Sequence[tuple[str, ...]]) -> list[Head] | None:
+    """The heads with other labels for the same columns; None if a list fits none."""
+    left, found = list(labels), []
+    for head in heads:
+        if not left or len(left[0]) != len(head.labels):
+            found.append(head)
+            continue
+        called = dict(zip(head.labels, left[0]))
+        thresholds = tuple((called[label], value) for label, value in head.thresholds)
+        found.append(replace(head, labels=left.pop(0), thresholds=thresholds))
+    return None if left or not found else found
 
 
 def _check_names(outputs: Sequence[Head | PlainOutput]) -> None:
