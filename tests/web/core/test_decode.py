@@ -124,6 +124,18 @@ def test_other_rates_are_resampled(core: Any, files: dict[str, bytes | Path]) ->
     assert np.abs(found[:16_000] - expected[: len(found)])[middle].max() < 0.01
 
 
+@pytest.mark.parametrize("container", ["WAV", "FLAC"])
+@pytest.mark.parametrize("rate", [48_000, 96_000, 192_000])
+def test_what_is_above_the_models_nyquist_frequency_is_not_heard(
+    core: Any, files: dict[str, bytes | Path], rate: int, container: str
+) -> None:
+    time = np.arange(rate) / rate
+    tone = 0.5 * np.sin(2 * np.pi * 10_000 * time).astype(np.float32)
+    found = floats(decoded(core, files, written(tone, rate, container=container))["samples"], 1)
+    assert len(found) == 16_000
+    assert np.sqrt(np.mean(found[1_000:-1_000] ** 2)) < 0.35e-3  # 60 dB below the tone
+
+
 def test_what_is_no_sound_is_told(core: Any, files: dict[str, bytes | Path]) -> None:
     broken = np.zeros(2_000, np.float32)
     broken[1_600] = np.nan

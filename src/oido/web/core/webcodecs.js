@@ -105,7 +105,7 @@ function monoOf(data) {
  * @param {Float32Array[]} pieces
  * @param {number} length
  */
-function joined(pieces, length) {
+export function joined(pieces, length) {
   const all = new Float32Array(length);
   let at = 0;
   for (const piece of pieces) {
