@@ -314,7 +314,7 @@ function fileHeard(entry, problem) {
   render();
   linking.heard(entry);
   if (session === view?.session) say(`${t("heardOnly", heardValues(entry))}. ${view.countText}`);
-  if (session.damage) notice("onlyBeginning", { file: session.name });
+  if (session.isDamaged) notice("damaged", { file: session.name });
   else if (session.isCut && problem) tell(problem, session.name);
   else if (problem) notice("noPicture", { file: session.name });
 }

@@ -22,8 +22,8 @@ _DECODE = """async ({ rate }) => {
   const { packed } = await import("/tests/hearing.mjs");
   const bytes = await (await fetch("/sound")).arrayBuffer();
   try {
-    const { samples, duration } = await decodeFile(new File([bytes], "sound"), rate);
-    return { samples: packed([samples]), duration };
+    const { samples, ...about } = await decodeFile(new File([bytes], "sound"), rate);
+    return { samples: packed([samples]), ...about };
   } catch (error) {
     return { kind: error.kind, message: error.message };
   }
@@ -134,6 +134,21 @@ def test_what_is_above_the_models_nyquist_frequency_is_not_heard(
     found = floats(decoded(core, files, written(tone, rate, container=container))["samples"], 1)
     assert len(found) == 16_000
     assert np.sqrt(np.mean(found[1_000:-1_000] ** 2)) < 0.35e-3  # 60 dB below the tone
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+@pytest.mark.parametrize("container", ["FLAC", "MP3"])
+def test_what_is_cut_off_is_called_damaged(
+    core: Any,
+    files: dict[str, bytes | Path],
+    street: NDArray[np.float32],
+    container: str,
+    rate: int,
+) -> None:
+    kind = {"FLAC": "PCM_16", "MP3": "MPEG_LAYER_III"}[container]
+    content = written(street[: 10 * rate], rate, kind=kind, container=container)
+    assert not decoded(core, files, content)["isDamaged"]
+    assert decoded(core, files, content[: len(content) // 2])["isDamaged"]
 
 
 def test_what_is_no_sound_is_told(core: Any, files: dict[str, bytes | Path]) -> None:

@@ -28,6 +28,7 @@ const SLICE_SECONDS = 10;
 
 const LOUDEST_RMS = 16; // float samples belong in [-1, 1]; recorders overshoot, but not this much
 const SHORTEST_SECONDS = 0.001;
+const MISSING_SECONDS = 0.25; // what a file tells of its length counts an encoder's padding, too
 
 /**
  * Decodes a File (or a Blob). A WAV or a 16-bit FLAC at the model's rate gives the numbers that Python gets. Of another
@@ -38,15 +39,20 @@ const SHORTEST_SECONDS = 0.001;
  *
  * @param {Blob & {name?: string}} file
  * @param {number} sampleRateHz
- * @returns {Promise<{samples: Float32Array<ArrayBuffer>, duration: number}>} mono at sampleRateHz; seconds
+ * @returns {Promise<{samples: Float32Array<ArrayBuffer>, duration: number, isDamaged: boolean}>} mono at sampleRateHz;
+ *   seconds; whether the file tells of more sound than is in it
  */
 export async function decodeFile(file, sampleRateHz) {
   const name = file.name ?? "the file";
   const pcm = await pcmOf(file);
-  const [pieces, fromHz] = pcm ? [pcm.pieces(), pcm.sampleRateHz] : await byBrowser(file, name, sampleRateHz);
+  const own = pcm ? null : await openCompressed(file).catch(() => null);
+  const [pieces, fromHz] = pcm
+    ? [pcm.pieces(), pcm.sampleRateHz]
+    : await byBrowser(file, name, [Math.max(own?.sampleRateHz ?? 0, sampleRateHz), sampleRateHz]);
   const samples = await wholeOf(resampled(pieces, fromHz, sampleRateHz, name));
   check(samples, name, sampleRateHz);
-  return { samples, duration: samples.length / sampleRateHz };
+  const duration = samples.length / sampleRateHz;
+  return { samples, duration, isDamaged: own?.isCounted === true && duration < own.seconds - MISSING_SECONDS };
 }
 
 /**
@@ -138,19 +144,18 @@ async function* resampled(pieces, fromHz, toHz, name) {
 }
 
 /**
- * All of it as one piece, and its rate: the file's own where that is known and higher, or else the one asked for.
+ * All of it as one piece, and its rate: the first that this browser has.
  * @param {Blob} file
  * @param {string} name
- * @param {number} sampleRateHz
+ * @param {[number, number]} ratesHz
  * @returns {Promise<[Float32Array<ArrayBuffer>[], number]>}
  */
-async function byBrowser(file, name, sampleRateHz) {
+async function byBrowser(file, name, ratesHz) {
   const buffer = await readBytes(file);
   if (buffer.byteLength === 0) throw new OidoError("EmptyAudioError", `${name}: is empty`);
-  const own = await openCompressed(file).catch(() => null);
   let decoded;
   try {
-    decoded = await contextAt(Math.max(own?.sampleRateHz ?? 0, sampleRateHz), sampleRateHz).decodeAudioData(buffer);
+    decoded = await contextAt(...ratesHz).decodeAudioData(buffer);
   } catch (error) {
     throw new OidoError(
       "UnknownFormatError",
@@ -169,14 +174,14 @@ async function byBrowser(file, name, sampleRateHz) {
 }
 
 /**
- * @param {number} wantedHz not every browser has all rates
- * @param {number} sampleRateHz
+ * @param {number} wantedHz
+ * @param {number} otherHz
  */
-function contextAt(wantedHz, sampleRateHz) {
+function contextAt(wantedHz, otherHz) {
   try {
     return new OfflineAudioContext(1, 1, wantedHz);
   } catch {
-    return new OfflineAudioContext(1, 1, sampleRateHz);
+    return new OfflineAudioContext(1, 1, otherHz);
   }
 }
 
