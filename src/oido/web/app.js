@@ -259,8 +259,9 @@ function fail(error, name, again) {
 function showOwnNews({ name, error, isKept, undo }) {
   render();
   if (error !== undefined) notice(...explain(error, name));
-  else if (undo) notice("ownRemoved", { name }, { key: "undo", run: undo });
+  else if (undo !== undefined) notice("ownRemoved", { name }, undo && { key: "undo", run: undo });
   else if (!isKept) notice("ownNotKept", { name });
+  else clearNotice("modelNotLoading", "modelNeedsDevice"); // of another one, or of an earlier try
 }
 
 /** @param {Entry} entry */
