@@ -220,17 +220,24 @@ export class Choices {
   }
 
   /**
-   * What brings it back is read first: a file that was kept is gone with what kept it.
+   * What brings it back is read before it is forgotten: a file that was kept is gone with what kept it.
    * @param {OwnModel} model
    */
-  async #removeOwn(model) {
+  #removeOwn(model) {
     const { name } = model;
-    const bytes = await bytesOfModel(model).catch(() => null);
+    const reading = bytesOfModel(model).catch(() => {
+      this.#onOwn({ name, undo: null }); // nothing of it is there to bring back
+    });
+    const forgetting = reading.then(() => forgetModel(name));
     this.#own = this.#own.filter((each) => each !== model);
-    await forgetModel(name);
     this.#fill();
     this.#choose();
-    this.#onOwn({ name, undo: bytes ? () => this.useOwn(new File([bytes], name)) : null });
+    const undo = async () => {
+      await forgetting;
+      const bytes = await reading;
+      if (bytes) this.useOwn(new File([bytes], name));
+    };
+    this.#onOwn({ name, undo });
   }
 
   /** The server takes no audio without the token. */
