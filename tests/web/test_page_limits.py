@@ -183,6 +183,21 @@ def test_stop_is_never_out_of_reach(pages: Pages, on_device: None, size: dict[st
     page.wait_for_selector("body[data-state=done]")
 
 
+@pytest.mark.parametrize("where", ["device", "server"])
+def test_a_recording_that_is_cut_off_is_called_damaged(
+    pages: Pages, on_device: None, where: str
+) -> None:
+    page = pages.open(where)
+    content = STREET.read_bytes()
+    cut = {"name": "cut.flac", "mimeType": "audio/flac", "buffer": content[: len(content) // 2]}
+    page.set_input_files("#file", cut)
+    page.wait_for_selector("body[data-state=done]")
+    page.wait_for_selector("#notice:not([hidden])")
+    assert notice_of(page) == "cut.flac is damaged: some of it could not be heard."
+    hear_street(page)
+    assert page.is_hidden("#notice")
+
+
 _EXPLAINED = """async kind => {
   const {explain} = await import("./ui/notices.js");
   const {OidoError} = await import("./core/errors.js");

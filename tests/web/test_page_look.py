@@ -263,3 +263,12 @@ def test_what_is_heard_first_is_seen_by_whoever_was_at_the_settings(
     hear_street(page)
     box = page.locator("#stage").bounding_box()
     assert 0 < box["y"] < box["y"] + box["height"] < PHONE["height"]
+
+
+def test_buttons_of_a_message_stand_apart(pages: Pages) -> None:
+    page = pages.open("server", size=PHONE)
+    hear_street(page)
+    page.click("#tab-list button[aria-label^='Remove']")
+    page.wait_for_selector("#notice-action:not([hidden])")
+    first, second = (page.locator(f"#notice-{each}").bounding_box() for each in ("action", "close"))
+    assert first["x"] + first["width"] <= second["x"]

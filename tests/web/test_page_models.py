@@ -6,11 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from oido.models.loading import load_model
 from oido.server.page_files import export_page
-from tests.web.browsing import STREET, Host, Pages, hear_street, notice_of, rows_of
+from tests.web.browsing import STREET, Host, Pages, hear_street, notice_of, open_panels, rows_of
 
 _BAD = {
     "text": b"this is no model at all " * 50,
@@ -69,15 +71,7 @@ def test_a_good_one_is_kept_until_it_is_taken_away(
     page = pages.open("device")
     page.set_input_files("#own-model-file", taught)
     page.wait_for_selector("#model-about:has-text('calibration')")
-    page.wait_for_function(
-        """async name => {
-          const root = await navigator.storage.getDirectory();
-          const folder = await root.getDirectoryHandle("models", {create: true});
-          try { return (await (await folder.getFileHandle(name)).getFile()).size > 0; }
-          catch { return false; }
-        }""",
-        arg=taught.name,
-    )
+    _kept(page, taught.name)
 
     page.reload()
     page.wait_for_selector("#badge:not([hidden])")
@@ -155,3 +149,130 @@ def test_another_model_hears_a_recording_beside_what_was_heard(
     page.click("#tab-list .tab >> nth=0")
     assert rows_of(page) == before
     assert STREET.name in page.inner_text("#status")
+
+
+def _with_int8_input(content: bytes) -> bytes:
+    """The model, as if it wanted what a student does."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,) = model.subgraphs
+    graph.tensors[graph.inputs[0]].type = schema.TensorType.INT8
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+_IS_KEPT = """async name => {
+  const root = await navigator.storage.getDirectory();
+  const folder = await root.getDirectoryHandle("models", {create: true});
+  try { return (await (await folder.getFileHandle(name)).getFile()).size > 0; }
+  catch { return false; }
+}"""
+
+
+def _kept(page: Any, name: str) -> None:
+    """Wait until the browser has kept it."""
+    for _ in range(200):
+        if page.evaluate(_IS_KEPT, name):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{name} was not kept")
+
+
+def _reload(page: Any) -> None:
+    page.reload()
+    page.wait_for_selector("#badge:not([hidden])")
+    open_panels(page)
+
+
+def test_one_that_was_taken_away_comes_back(pages: Pages, on_device: None, taught: Path) -> None:
+    page = pages.open("device")
+    page.set_input_files("#own-model-file", taught)
+    _kept(page, taught.name)
+    _reload(page)  # from here on the browser's own copy is the only one
+    page.wait_for_selector("#own-remove:not([hidden])")
+
+    page.click("#own-remove")
+    page.wait_for_selector("#notice-text:has-text('was removed')")
+    page.click("#notice-action")
+
+    page.wait_for_function(f"() => document.querySelector('#model').value === '{taught.name}'")
+    hear_street(page)
+    assert f"by {taught.name}, on this device" in page.inner_text("#status-by")
+    _reload(page)
+    assert page.input_value("#model") == taught.name
+
+
+def test_one_that_another_tab_took_away_is_named_as_gone(
+    pages: Pages, on_device: None, taught: Path
+) -> None:
+    page = pages.open("device")
+    page.set_input_files("#own-model-file", taught)
+    _kept(page, taught.name)
+    _reload(page)
+    page.evaluate(
+        """async name => {
+          const root = await navigator.storage.getDirectory();
+          await (await root.getDirectoryHandle("models")).removeEntry(name);
+        }""",
+        taught.name,
+    )
+
+    page.set_input_files("#file", STREET)
+
+    page.wait_for_selector("#notice:not([hidden])")
+    assert "it is not there any more; choose another one" in notice_of(page)
+    page.click("#own-remove")
+    page.wait_for_selector("#notice-text:has-text('was removed')")
+    assert page.is_hidden("#notice-action")  # nothing brings it back
+    assert taught.name not in _options(page)
+    hear_street(page)
+
+
+def test_one_that_was_written_anew_is_heard_as_it_came(
+    pages: Pages, on_device: None, taught: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "mine.tflite"
+    model.write_bytes(taught.read_bytes())
+    page = pages.open("device")
+    page.set_input_files("#own-model-file", model)
+    _kept(page, model.name)
+    page.select_option("#model", "yamnet/classification")
+    hear_street(page)
+    model.write_bytes(b"not yet whole")
+
+    page.select_option("#model", model.name)
+
+    page.wait_for_selector(f"#status-by:has-text('by {model.name}')")
+    assert page.is_hidden("#notice")
+
+
+def test_what_was_said_of_a_bad_one_goes_with_a_good_one(
+    pages: Pages, on_device: None, taught: Path
+) -> None:
+    page = pages.open("device")
+    hear_street(page)
+    page.set_input_files(
+        "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": b"no" * 99}
+    )
+    assert notice_of(page).startswith("The model cannot be loaded:")
+
+    page.set_input_files("#own-model-file", taught)
+
+    page.wait_for_selector(f"#status-by:has-text('by {taught.name}')")
+    page.wait_for_selector("#notice", state="hidden")
+
+
+@pytest.mark.parametrize(("language", "part"), [("en-US", "waveform"), ("es-ES", "forma de onda")])
+def test_one_for_microcontrollers_is_called_so(
+    pages: Pages, on_device: None, taught: Path, language: str, part: str
+) -> None:
+    page = pages.open("device", language=language)
+    content = _with_int8_input(taught.read_bytes())
+
+    page.set_input_files(
+        "#own-model-file", {"name": "small.tflite", "mimeType": "", "buffer": content}
+    )
+
+    text = notice_of(page)
+    assert part in text
+    assert "--student" in text

@@ -259,8 +259,9 @@ function fail(error, name, again) {
 function showOwnNews({ name, error, isKept, undo }) {
   render();
   if (error !== undefined) notice(...explain(error, name));
-  else if (undo) notice("ownRemoved", { name }, { key: "undo", run: undo });
+  else if (undo !== undefined) notice("ownRemoved", { name }, undo && { key: "undo", run: undo });
   else if (!isKept) notice("ownNotKept", { name });
+  else clearNotice("modelNotLoading", "modelNeedsDevice"); // of another one, or of an earlier try
 }
 
 /** @param {Entry} entry */
@@ -314,7 +315,7 @@ function fileHeard(entry, problem) {
   render();
   linking.heard(entry);
   if (session === view?.session) say(`${t("heardOnly", heardValues(entry))}. ${view.countText}`);
-  if (session.damage) notice("onlyBeginning", { file: session.name });
+  if (session.isDamaged) notice("damaged", { file: session.name });
   else if (session.isCut && problem) tell(problem, session.name);
   else if (problem) notice("noPicture", { file: session.name });
 }

@@ -49,10 +49,10 @@ export interface WindowScores {
 }
 
 /**
- * nSamples: the recording's length at the model's rate. levels: of its sound. damage: a sentence, where only its
- * beginning was heard.
+ * nSamples: the recording's length at the model's rate. levels: of its sound. isDamaged: whether some of it
+ * could not be heard.
  */
-export type WindowList = WindowScores[] & { nSamples?: number; levels?: Float32Array; damage?: string };
+export type WindowList = WindowScores[] & { nSamples?: number; levels?: Float32Array; isDamaged?: boolean };
 
 /** The server is asked again in so many seconds, and why: the kind of an OidoError. */
 export interface Waiting {

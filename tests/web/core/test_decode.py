@@ -22,8 +22,8 @@ _DECODE = """async ({ rate }) => {
   const { packed } = await import("/tests/hearing.mjs");
   const bytes = await (await fetch("/sound")).arrayBuffer();
   try {
-    const { samples, duration } = await decodeFile(new File([bytes], "sound"), rate);
-    return { samples: packed([samples]), duration };
+    const { samples, ...about } = await decodeFile(new File([bytes], "sound"), rate);
+    return { samples: packed([samples]), ...about };
   } catch (error) {
     return { kind: error.kind, message: error.message };
   }
@@ -122,6 +122,33 @@ def test_other_rates_are_resampled(core: Any, files: dict[str, bytes | Path]) ->
     middle = slice(2_000, 14_000)
     expected = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
     assert np.abs(found[:16_000] - expected[: len(found)])[middle].max() < 0.01
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC"])
+@pytest.mark.parametrize("rate", [48_000, 96_000, 192_000])
+def test_what_is_above_the_models_nyquist_frequency_is_not_heard(
+    core: Any, files: dict[str, bytes | Path], rate: int, container: str
+) -> None:
+    time = np.arange(rate) / rate
+    tone = 0.5 * np.sin(2 * np.pi * 10_000 * time).astype(np.float32)
+    found = floats(decoded(core, files, written(tone, rate, container=container))["samples"], 1)
+    assert len(found) == 16_000
+    assert np.sqrt(np.mean(found[1_000:-1_000] ** 2)) < 0.35e-3  # 60 dB below the tone
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+@pytest.mark.parametrize("container", ["FLAC", "MP3"])
+def test_what_is_cut_off_is_called_damaged(
+    core: Any,
+    files: dict[str, bytes | Path],
+    street: NDArray[np.float32],
+    container: str,
+    rate: int,
+) -> None:
+    kind = {"FLAC": "PCM_16", "MP3": "MPEG_LAYER_III"}[container]
+    content = written(street[: 10 * rate], rate, kind=kind, container=container)
+    assert not decoded(core, files, content)["isDamaged"]
+    assert decoded(core, files, content[: len(content) // 2])["isDamaged"]
 
 
 def test_what_is_no_sound_is_told(core: Any, files: dict[str, bytes | Path]) -> None:

@@ -8,8 +8,8 @@
 import { readBytes } from "./byte_window.js";
 import { OidoError } from "./errors.js";
 import { Resampler } from "./resampler.js";
-import { openWav, readWav } from "./wav.js";
-import { openCompressed } from "./webcodecs.js";
+import { openWav } from "./wav.js";
+import { joined, openCompressed } from "./webcodecs.js";
 
 const LONG_SECONDS = 300; // what is longer is decoded by slices
 /** From this size on, a compressed file may be long. */
@@ -28,24 +28,31 @@ const SLICE_SECONDS = 10;
 
 const LOUDEST_RMS = 16; // float samples belong in [-1, 1]; recorders overshoot, but not this much
 const SHORTEST_SECONDS = 0.001;
+const MISSING_SECONDS = 0.25; // what a file tells of its length counts an encoder's padding, too
 
 /**
- * Decodes a File (or a Blob). A WAV or a 16-bit FLAC at the model's rate gives the numbers that Python gets;
- * anything else is decoded and resampled by the browser, which differs from Python by its resampler.
+ * Decodes a File (or a Blob). A WAV or a 16-bit FLAC at the model's rate gives the numbers that Python gets. Of another
+ * rate, WAV, FLAC and MP3 are resampled here: a browser's resampler folds much of what is above the model's Nyquist
+ * frequency into what it hears, the more the higher the rate. Other formats are decoded and resampled by the browser.
  *
  * Throws an OidoError: AudioNotFoundError, UnknownFormatError, EmptyAudioError or InvalidSamplesError.
  *
  * @param {Blob & {name?: string}} file
  * @param {number} sampleRateHz
- * @returns {Promise<{samples: Float32Array<ArrayBuffer>, duration: number}>} mono at sampleRateHz; seconds
+ * @returns {Promise<{samples: Float32Array<ArrayBuffer>, duration: number, isDamaged: boolean}>} mono at sampleRateHz;
+ *   seconds; whether the file tells of more sound than is in it
  */
 export async function decodeFile(file, sampleRateHz) {
   const name = file.name ?? "the file";
-  const buffer = await readBytes(file);
-  const wav = readWav(buffer);
-  const samples = wav?.sampleRateHz === sampleRateHz ? wav.mono() : await byBrowser(buffer, name, sampleRateHz);
+  const pcm = await pcmOf(file);
+  const own = pcm ? null : await openCompressed(file).catch(() => null);
+  const [pieces, fromHz] = pcm
+    ? [pcm.pieces(), pcm.sampleRateHz]
+    : await byBrowser(file, name, [Math.max(own?.sampleRateHz ?? 0, sampleRateHz), sampleRateHz]);
+  const samples = await wholeOf(resampled(pieces, fromHz, sampleRateHz, name));
   check(samples, name, sampleRateHz);
-  return { samples, duration: samples.length / sampleRateHz };
+  const duration = samples.length / sampleRateHz;
+  return { samples, duration, isDamaged: own?.isCounted === true && duration < own.seconds - MISSING_SECONDS };
 }
 
 /**
@@ -111,8 +118,15 @@ function reading(span, fromHz, toHz) {
   };
 }
 
+/** @param {AsyncIterable<Float32Array<ArrayBuffer>>} pieces */
+async function wholeOf(pieces) {
+  const all = [];
+  for await (const piece of pieces) all.push(piece);
+  return all.length === 1 ? all[0] : joined(all, all.reduce((sum, { length }) => sum + length, 0));
+}
+
 /**
- * @param {AsyncIterable<Float32Array<ArrayBuffer>>} pieces
+ * @param {AsyncIterable<Float32Array<ArrayBuffer>> | Float32Array<ArrayBuffer>[]} pieces
  * @param {number} fromHz
  * @param {number} toHz
  * @param {string} name
@@ -130,15 +144,18 @@ async function* resampled(pieces, fromHz, toHz, name) {
 }
 
 /**
- * @param {ArrayBuffer} buffer
+ * All of it as one piece, and its rate: the first that this browser has.
+ * @param {Blob} file
  * @param {string} name
- * @param {number} sampleRateHz
+ * @param {[number, number]} ratesHz
+ * @returns {Promise<[Float32Array<ArrayBuffer>[], number]>}
  */
-async function byBrowser(buffer, name, sampleRateHz) {
+async function byBrowser(file, name, ratesHz) {
+  const buffer = await readBytes(file);
   if (buffer.byteLength === 0) throw new OidoError("EmptyAudioError", `${name}: is empty`);
   let decoded;
   try {
-    decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(buffer);
+    decoded = await contextAt(...ratesHz).decodeAudioData(buffer);
   } catch (error) {
     throw new OidoError(
       "UnknownFormatError",
@@ -153,7 +170,19 @@ async function byBrowser(buffer, name, sampleRateHz) {
   }
   const share = Math.fround(1 / decoded.numberOfChannels);
   if (decoded.numberOfChannels > 1) for (let index = 0; index < mono.length; index++) mono[index] *= share;
-  return mono;
+  return [[mono], decoded.sampleRate];
+}
+
+/**
+ * @param {number} wantedHz
+ * @param {number} otherHz
+ */
+function contextAt(wantedHz, otherHz) {
+  try {
+    return new OfflineAudioContext(1, 1, wantedHz);
+  } catch {
+    return new OfflineAudioContext(1, 1, otherHz);
+  }
 }
 
 /*

@@ -32,6 +32,7 @@ export async function flacFrames(file) {
   return {
     config: { codec: "flac", sampleRate, numberOfChannels, description },
     seconds: total / sampleRate,
+    isCounted: true,
     skip: 0,
     frames: () => framesOf(new ByteWindow(file, start), blockSamples),
   };

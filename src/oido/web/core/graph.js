@@ -19,7 +19,7 @@ const FLOAT32 = 0;
  */
 
 /**
- * The first subgraph. Throws ModelFormatError.
+ * The first subgraph. Throws ModelFormatError; ModelInputError for one that takes something else than a waveform.
  * @param {Uint8Array} bytes
  * @returns {Graph}
  */
@@ -46,7 +46,7 @@ function read(model) {
   const inputShape = inputs.length === 1 ? inputs[0].int32s(0) : [];
   const windowSamples = inputShape.reduce((product, size) => product * size, 1);
   if (inputs.length !== 1 || inputs[0].int8(1) !== FLOAT32 || !(windowSamples > 1)) {
-    throw new OidoError("ModelFormatError", "it does not take one window of float32 waveform, so it cannot be heard with");
+    throw new OidoError("ModelInputError", "it does not take one window of float32 waveform, so it cannot be heard with");
   }
   return {
     windowSamples,

@@ -37,6 +37,7 @@ export async function mp3Frames(file) {
   return {
     config: { codec: "mp3", sampleRate: sampleRateHz, numberOfChannels: channels },
     seconds: (nFrames * header.samples) / sampleRateHz,
+    isCounted: Boolean(about?.nFrames),
     skip: about?.delay ? about.delay + DECODER_DELAY : 0,
     frames: () => framesOf(new ByteWindow(file, start)),
   };

@@ -11,8 +11,9 @@ import { flacFrames } from "./flac_frames.js";
 import { mp3Frames } from "./mp3_frames.js";
 
 /**
- * What a file holds, and its frames in order. skip: samples at the start that are the encoder's, not the sound's.
- * @typedef {{config: AudioDecoderConfig, seconds: number, skip: number,
+ * What a file holds, and its frames in order. isCounted: whether the file itself tells its length, which else is about
+ * so. skip: samples at the start that are the encoder's, not the sound's.
+ * @typedef {{config: AudioDecoderConfig, seconds: number, isCounted: boolean, skip: number,
  *   frames: () => AsyncGenerator<{bytes: Uint8Array<ArrayBuffer>, samples: number}>}} Encoded
  */
 
@@ -22,7 +23,8 @@ const MOST_WAITING = 64; // frames in the decoder
 /**
  * A file of frames, before it is decoded; null for one of another format, and where the browser has no decoder for it.
  * @param {Blob} file
- * @returns {Promise<{sampleRateHz: number, seconds: number, pieces: () => AsyncGenerator<Float32Array<ArrayBuffer>>} | null>}
+ * @returns {Promise<{sampleRateHz: number, seconds: number, isCounted: boolean,
+ *   pieces: () => AsyncGenerator<Float32Array<ArrayBuffer>>} | null>}
  */
 export async function openCompressed(file) {
   if (typeof AudioDecoder === "undefined") return null;
@@ -31,7 +33,8 @@ export async function openCompressed(file) {
   const { supported } = await AudioDecoder.isConfigSupported(encoded.config);
   if (!supported) return null;
   const { sampleRate } = encoded.config;
-  return { sampleRateHz: sampleRate, seconds: encoded.seconds, pieces: () => decoded(encoded) };
+  const { seconds, isCounted } = encoded;
+  return { sampleRateHz: sampleRate, seconds, isCounted, pieces: () => decoded(encoded) };
 }
 
 /**
@@ -105,7 +108,7 @@ function monoOf(data) {
  * @param {Float32Array[]} pieces
  * @param {number} length
  */
-function joined(pieces, length) {
+export function joined(pieces, length) {
   const all = new Float32Array(length);
   let at = 0;
   for (const piece of pieces) {

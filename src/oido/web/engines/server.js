@@ -85,7 +85,7 @@ class ServerEngine {
    * seconds}): it is tried again later; null: it answers.
    *
    * The array of windows has nSamples, the recording's length at the model's rate, levels, those of its sound,
-   * and damage, a sentence, where only its beginning could be heard.
+   * and isDamaged, whether some of it could not be heard.
    * @param {Samples | null} samples
    * @param {HearOptions} [options]
    * @returns {Promise<WindowList>}
@@ -218,8 +218,12 @@ class ServerEngine {
       throwIfAborted(signal);
       throw new OidoError("GoneError", "the server does not answer", { cause: error });
     }
-    if (response.ok) return this.#windows(answer, Number(response.headers.get("Oido-Duration")), first);
-    if (answer.rows) return Object.assign(this.#windows(answer.rows, answer.duration, first), { damage: answer.message });
+    const about = (/** @type {string} */ name) => Number(response.headers.get(name));
+    if (response.ok) {
+      const isDamaged = about("Oido-Damaged-Packets") > 0;
+      return Object.assign(this.#windows(answer, about("Oido-Duration"), first), { isDamaged });
+    }
+    if (answer.rows) return Object.assign(this.#windows(answer.rows, answer.duration, first), { isDamaged: true });
     throw new OidoError(answer.error, answer.message);
   }
 

@@ -7,7 +7,7 @@ import { byId } from "./elements.js";
 import { Engines, isSameModel } from "./engines.js";
 import { onLanguage, t } from "./language.js";
 import { recall, recallToken, remember, rememberToken } from "./memory.js";
-import { forgetModel, headOf, keepModel, keptModels } from "./own_models.js";
+import { bytesOfModel, forgetModel, headOf, keepModel, keptModels } from "./own_models.js";
 import { listedModels, loadNames, pageFacts } from "./page_facts.js";
 
 /** @import { Choice, ListedModel, Model, OwnModel, PageFacts, Place } from "../types.js" */
@@ -24,8 +24,10 @@ const modelField = select.closest("div") ?? select;
 const tokenForm = byId("token-form");
 
 /**
- * error: it cannot be heard by, and is not there. isKept: whether it is there after a reload. undo: it was taken away.
- * @typedef {{name: string, error?: unknown, isKept?: boolean, undo?: () => void}} OwnNews
+ * error: it cannot be heard by, and is not there. isKept: whether it is there after a reload. undo: it was taken away;
+ * null: for good.
+ * @typedef {{name: string, error?: unknown, isKept?: boolean,
+ *   undo?: (() => void) | null}} OwnNews
  */
 
 export class Choices {
@@ -217,13 +219,25 @@ export class Choices {
     return this.#models.some((model) => model.name === name) ? `${name} (2)` : name;
   }
 
-  /** @param {OwnModel} model */
+  /**
+   * What brings it back is read before it is forgotten: a file that was kept is gone with what kept it.
+   * @param {OwnModel} model
+   */
   #removeOwn(model) {
+    const { name } = model;
+    const reading = bytesOfModel(model).catch(() => {
+      this.#onOwn({ name, undo: null }); // nothing of it is there to bring back
+    });
+    const forgetting = reading.then(() => forgetModel(name));
     this.#own = this.#own.filter((each) => each !== model);
-    forgetModel(model.name);
     this.#fill();
     this.#choose();
-    this.#onOwn({ name: model.name, undo: () => this.useOwn(model.file) });
+    const undo = async () => {
+      await forgetting;
+      const bytes = await reading;
+      if (bytes) this.useOwn(new File([bytes], name));
+    };
+    this.#onOwn({ name, undo });
   }
 
   /** The server takes no audio without the token. */
@@ -336,7 +350,7 @@ export class Choices {
    * @param {OwnModel} model
    */
   async #readCalibration(model) {
-    const head = await headOf(model.file);
+    const head = await headOf(model);
     model.calibrated = head && head.calibration !== null;
     model.labels = head?.labels ?? NO_LABELS;
     if (model.calibrated === null || this.#model !== model) return;

@@ -7,6 +7,7 @@
 
 import { OidoError } from "../core/errors.js";
 import { recallToken } from "./memory.js";
+import { bytesOfModel } from "./own_models.js";
 
 /** @import { openDevice } from "../core/device_engine.js" */
 /** @import { Choice, Engine, ListedModel, Model, PageFacts } from "../types.js" */
@@ -122,7 +123,7 @@ export class Engines {
    * @returns {Promise<{modelBytes: ArrayBuffer} | {modelUrl: string}>}
    */
   async #source(model) {
-    if (model.file) return { modelBytes: await model.file.arrayBuffer() };
+    if (model.file) return { modelBytes: await bytesOfModel({ name: model.name, file: model.file }) };
     if (!model.url) throw new OidoError("ModelFetchError", `${model.name} has no file for a browser`);
     const url = new URL(model.url, BASE);
     if (!this.#facts().page?.token) return { modelUrl: url.href };

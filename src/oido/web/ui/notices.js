@@ -181,6 +181,8 @@ const OF_SERVERS = { LimitError: "serverLimit", BusyError: "serverFullNow", Opti
 const OF_MODELS = {
   ModelFetchError: "modelNotFetched",
   ModelFormatError: "modelFormat",
+  ModelInputError: "modelInput",
+  ModelNotFoundError: "modelGone",
   RuntimeError: "modelNotRunning",
 };
 

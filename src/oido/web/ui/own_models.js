@@ -5,6 +5,8 @@
  * browser without it, or a page that is not on https, keeps them as long as the page is open.
  */
 
+import { OidoError } from "../core/errors.js";
+
 /** @import { OwnModel } from "../types.js" */
 
 const FOLDER = "models";
@@ -63,6 +65,22 @@ export async function keepModel({ name, file }) {
   }
 }
 
+/**
+ * The bytes of one. The file that was brought may have been written anew since then: what was kept of it is the same.
+ * Throws ModelNotFoundError where neither is there, as where another tab took it away.
+ * @param {{name: string, file: File}} model
+ */
+export async function bytesOfModel({ name, file }) {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    const kept = (await keptModels()).find((each) => each.name === name);
+    const bytes = await kept?.file.arrayBuffer().catch(() => undefined);
+    if (bytes) return bytes;
+    throw new OidoError("ModelNotFoundError", `${name} cannot be read any more`);
+  }
+}
+
 /** @param {string} name */
 export async function forgetModel(name) {
   const files = await folder();
@@ -71,12 +89,12 @@ export async function forgetModel(name) {
 
 /**
  * What a model's metadata tell of its head; null where they cannot be read, which opening it explains.
- * @param {File} file
+ * @param {{name: string, file: File}} model
  */
-export async function headOf(file) {
+export async function headOf(model) {
   try {
     const { readModel } = await import("../core/model.js");
-    const { head } = await readModel(new Uint8Array(await file.arrayBuffer()));
+    const { head } = await readModel(new Uint8Array(await bytesOfModel(model)));
     return head;
   } catch {
     return null;

@@ -46,8 +46,8 @@ export class Session {
     this.maker = new EventMaker(this.info, this.frames, engine.calibrator);
     /** @type {SoundEvent[]} */
     this.ongoing = [];
-    /** A sentence, where only the beginning was heard. @type {string | null} */
-    this.damage = null;
+    /** Whether some of it could not be heard. */
+    this.isDamaged = false;
   }
 
   /** Seconds heard, or recorded. */

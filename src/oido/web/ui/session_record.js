@@ -19,7 +19,7 @@ const MOST_FILE_BYTES = 50_000_000; // a larger file is not copied
  * id: when it began, milliseconds; two entries never begin at once. bytes: about what it takes.
  * @typedef {{id: number, where: Place, model: {name: string, url: string | null}, name: string, info: EngineInfo,
  *   calibration: Calibration | null, floor: number, isOnDevice: boolean, isLive: boolean, isCut: boolean,
- *   isSaved: boolean, damage: string | null, nSamples: number, seconds: number, file: File | null,
+ *   isSaved: boolean, isDamaged: boolean, nSamples: number, seconds: number, file: File | null,
  *   audio: {first: number, samples: Int16Array<ArrayBuffer>} | null, history: HistoryDump, frames: FramesDump,
  *   bytes: number}} SessionRecord
  */
@@ -49,7 +49,7 @@ export async function recordOf({ session, model, where, file, began, seconds }) 
     isLive: session.isLive,
     isCut: session.isCut || !session.isOver,
     isSaved: session.isSaved,
-    damage: session.damage,
+    isDamaged: session.isDamaged,
     nSamples: session.nSamples,
     seconds,
     file: keptFile,
@@ -76,7 +76,7 @@ export function entryOf(record, modelNamed) {
   session.isCut = record.isCut && !record.isLive;
   session.isSaved = record.isSaved;
   session.began = record.isLive ? record.id : 0;
-  session.damage = record.damage;
+  session.isDamaged = record.isDamaged;
   session.restore(record);
   const { name, url } = record.model;
   const gone = /** @type {Model} */ (/** @type {unknown} */ ({ name, url, calibrated: info.calibrated, labels: info.labels }));
