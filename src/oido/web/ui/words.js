@@ -290,7 +290,7 @@ const es = {
   familyOther: "Otros",
   moreLanes: "+ {n} más abajo",
   watchTitle: "Avísame cuando suene",
-  watchName: "Un sonido, por ejemplo Timbre",
+  watchName: "Un sonido, como Timbre",
   watchAdd: "Añadir",
   watchUnknown: "El modelo elegido no conoce ningún sonido llamado {name}.",
   watchThreshold: "{label}: a partir de qué valor",
