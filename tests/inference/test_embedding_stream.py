@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 import oido
 from oido.inference.embedding_stream import EmbeddingNetwork
 from oido.models.loading import load_model
+from oido.models.model import WholeNetwork
 from oido.signal.decode import open_audio
 from oido.signal.mixing import Channel
 
@@ -57,15 +59,10 @@ def test_behind_damage_there_is_nothing(classifier: oido.AudioClassifier, tmp_pa
     assert np.array_equal(found[:-1], whole[:40])
 
 
-def test_a_model_that_has_none_is_refused() -> None:
-    class _Scores:
-        name = "scores only"
-
-        def require_embeddings(self) -> None:
-            raise oido.OptionError("gives scores only")
-
-    with pytest.raises(oido.OptionError, match="scores only"):
-        EmbeddingNetwork(_Scores())  # type: ignore[arg-type]
+def test_a_model_that_has_none_is_refused(classifier: oido.AudioClassifier) -> None:
+    network = WholeNetwork(b"", embedding=None)
+    with pytest.raises(oido.OptionError, match="gives scores only, and no embeddings"):
+        EmbeddingNetwork(replace(classifier.model, network=network))
 
 
 def test_mn04_has_windows_of_its_own(mn04_is_here: None) -> None:
