@@ -112,7 +112,7 @@ def sound_blocks(
         data, before = rest + fresh, chain.n_samples
         size = chain.follow(data, is_end=not fresh)
         if size:
-            block = _decoded(info, data[:size], chain.n_samples - before)
+            block = _decoded(info, memoryview(data)[:size], chain.n_samples - before)
             if block is None:
                 return False
             yield block
@@ -136,18 +136,21 @@ class _Chain:
         """How many bytes of these, which begin with a frame, hold whole and sound ones."""
         from fastcrc import crc16
 
-        begin = 0
+        view, begin = memoryview(data), 0
+        frame = _header(data, 0)
         for mark in _marks(data, is_end=is_end):
             if mark <= begin:
                 continue
-            frame = _header(data, begin)
             if frame is None or not self._fits(frame):
                 self.is_broken = True
                 return begin
             following = frame.number + (frame.n_samples if frame.is_variable else 1)
-            is_next = mark == len(data) or _has_number(data, mark, following)
+            next_frame = _header(data, mark)
+            is_next = mark == len(data) or (
+                next_frame is not None and next_frame.number == following
+            )
             # Of two frames, one behind the other, it is 0 as well: none is passed over.
-            is_whole = crc16.umts(data[begin:mark]) == 0
+            is_whole = crc16.umts(view[begin:mark]) == 0
             if is_next != is_whole:
                 self.is_broken = True
                 return begin
@@ -155,6 +158,7 @@ class _Chain:
                 continue
             begin, self._number, self._shape = mark, following, frame.shape
             self.n_samples += frame.n_samples
+            frame = next_frame
         self.is_broken = len(data) - begin > _LONGEST_FRAME
         return begin
 
@@ -180,11 +184,6 @@ def _marks(data: bytes, *, is_end: bool) -> list[int]:
     places = np.flatnonzero(content[: max(0, len(data) - margin)] == 0xFF)
     marks: list[int] = places[content[places + 1] & 0xFE == 0xF8].tolist()
     return [*marks, len(data)] if is_end else marks
-
-
-def _has_number(data: bytes, at: int, number: int) -> bool:
-    frame = _header(data, at)
-    return frame is not None and frame.number == number
 
 
 def _header(data: bytes, at: int) -> _Frame | None:
@@ -226,11 +225,11 @@ def _coded_number(data: bytes, at: int) -> tuple[int, int]:
     return value, length
 
 
-def _decoded(info: StreamInfo, frames: bytes, n_samples: int) -> F32 | None:
+def _decoded(info: StreamInfo, frames: memoryview, n_samples: int) -> F32 | None:
     """None: what came is not what the headers of the frames say."""
     import miniaudio
 
-    content: Any = info.header_for(n_samples) + frames
+    content: Any = b"".join((info.header_for(n_samples), frames))
     is_short = info.sample_bits == 16
     read = miniaudio.flac_read_s16 if is_short else miniaudio.flac_read_s32
     try:
