@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -299,6 +300,18 @@ class TestWork:
         with ThreadPoolExecutor(4) as pool:
             for got, want in zip(pool.map(lambda p: shared.classify(p, 16_000), pieces), alone):
                 same(got, want)
+
+    def test_sent_to_another_process_it_is_the_same(self, model):
+        # What a pool of processes does with its function, and joblib, Dask and Ray, too.
+        original = oido.AudioClassifier(model, max_results=3, display_names_locale="es")
+        copied = pickle.loads(pickle.dumps(original))
+        got, want = copied.classify(STREET), original.classify(STREET)
+        same(got, want)
+        assert got.top() == want.top()
+        assert len(got.top()) == 3
+        assert got.events() == want.events() != []
+        embedder = pickle.loads(pickle.dumps(oido.AudioEmbedder(model)))
+        np.testing.assert_array_equal(embedder.embed(STREET).embeddings, want.embeddings)
 
     def test_an_error_leaves_the_classifier_sound(self, model, street, expected):
         classifier = oido.AudioClassifier(model, jobs=2)

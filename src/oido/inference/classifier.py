@@ -69,7 +69,7 @@ class AudioClassifier:
     A model's own score calibration makes probabilities beside the scores, and then results are
     ordered, limited and made events by those; its own thresholds are the default ones of events.
     Scores are the model's raw outputs, 0..1, and not probabilities. One classifier may be used by
-    many threads. Raises ModelError or OptionError.
+    many threads, and sent to other processes (pickled). Raises ModelError or OptionError.
     """
 
     def __init__(

@@ -230,6 +230,10 @@ class PredictorPool:
         """For a model of one network or two. Raises ModelFormatError."""
         return cls([partial(Predictor.of, net, framewise=True) for net in networks_of(model)])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, so that a classifier can be sent to other processes, it is made anew there."""
+        return PredictorPool, (self._makers,)
+
     def predict(self, item: WorkItem) -> Outputs:
         """The outputs of an item's windows; may be called by many threads."""
         idle = self._idle[item.branch]
