@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oido.datasets.clip import Clip
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import Dataset, as_dataset
 from oido.errors import OptionError
 
 
@@ -149,3 +149,16 @@ def test_labels_are_renamed_and_may_become_one() -> None:
         Dataset.from_clips([Clip("5.wav", ("a",), ("b",))]).relabel({"a": "c", "b": "c"})
     with pytest.raises(OptionError, match="none of the labels"):
         data.relabel({"meow": "Cat"})
+
+
+def test_where_a_dataset_is_wanted_its_path_will_do(data: Dataset, tmp_path: Path) -> None:
+    assert as_dataset(data) is data
+    table = tmp_path / "clips.csv"
+    table.write_text("file,label\na.wav,Owl\n")
+    (tmp_path / "a.wav").touch()
+    for path in (table, str(table), tmp_path):
+        assert as_dataset(path).classes == ("Owl",)
+    with pytest.raises(OptionError, match="not list; of clips of your own"):
+        as_dataset([Clip("a.wav", ("Owl",))])  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="no such folder"):
+        as_dataset(tmp_path / "nothing")

@@ -146,6 +146,16 @@ def test_thresholds_may_be_given(custom: Path, tmp_path: Path) -> None:
             predict_clips(custom, data, thresholds=wrong)  # type: ignore[arg-type]
 
 
+def test_a_folder_is_judged_by_its_path(custom: Path, tmp_path: Path) -> None:
+    for name in ("owl", "wren"):
+        (tmp_path / "birds" / name).mkdir(parents=True)
+        record(tmp_path / "birds" / name / f"{name}.wav")
+    report = oido.evaluate(custom, tmp_path / "birds")
+    assert (
+        report.to_dict() == oido.evaluate(custom, oido.Dataset.load(tmp_path / "birds")).to_dict()
+    )
+
+
 def test_what_is_not_known_is_not_counted(custom: Path, tmp_path: Path) -> None:
     path = str(record(tmp_path / "0.wav"))
     clips = [

@@ -145,7 +145,7 @@ def test_the_same_data_and_seed_give_the_same_bytes(
 ) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(sounds, moved)
-    train(oido.Dataset.load(moved), cache=False).export(tmp_path / "sounds.tflite")
+    train(moved, cache=False).export(tmp_path / "sounds.tflite")
     assert (tmp_path / "sounds.tflite").read_bytes() == exported.read_bytes()
 
 

@@ -15,7 +15,7 @@ from oido.calibration.report import CalibrationReport, report_of
 from oido.calibration.risk_control import Guarantee
 from oido.calibration.thresholds import ThresholdTarget
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import DatasetSource, as_dataset
 from oido.errors import OptionError
 from oido.evaluation.evaluate import Progress
 from oido.inference.export import export
@@ -51,7 +51,7 @@ class CalibrationResult:
 
 def calibrate(
     model: str | os.PathLike[str] | AudioModel,
-    dataset: Dataset,
+    dataset: DatasetSource,
     *,
     target: str | ThresholdTarget | None = None,
     guarantee: str | Guarantee | None = None,
@@ -75,7 +75,7 @@ def calibrate(
     wish = _wish(target, guarantee)
     network = model if isinstance(model, AudioModel) else load_model(model)
     chosen = network.head_named(head)
-    labelled, left_out = score_clips(network, dataset, head=head, progress=progress)
+    labelled, left_out = score_clips(network, as_dataset(dataset), head=head, progress=progress)
     size = len(chosen.labels)
     fitted = fit(labelled, size, wish)
     held = hold_out(labelled, size, wish, seed)

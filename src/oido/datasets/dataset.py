@@ -322,3 +322,22 @@ def _folder(path: str | os.PathLike[str]) -> str:
         what = tr("is a file, not a folder") if os.path.exists(name) else tr("no such folder")
         raise OptionError(tr("{name}: {what}", name=name, what=what))
     return name
+
+
+DatasetSource = Dataset | str | os.PathLike[str]
+"""A dataset, or the path of one: a folder or a table, as `Dataset.load` reads them."""
+
+
+def as_dataset(source: DatasetSource) -> Dataset:
+    """The dataset itself, or what stands at the path. Raises OptionError."""
+    if isinstance(source, Dataset):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return Dataset.load(source)
+    raise OptionError(
+        tr(
+            "data must be a Dataset, or the path of a folder or table, not {name}; of clips of "
+            "your own: oido.Dataset.from_clips(clips)",
+            name=type(source).__name__,
+        )
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from oido.arrays import F32, F64
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset, label_targets
+from oido.datasets.dataset import Dataset, DatasetSource, as_dataset, label_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 def evaluate(
     model: str | os.PathLike[str] | AudioModel | AudioClassifier,
-    dataset: Dataset,
+    dataset: DatasetSource,
     *,
     thresholds: float | Mapping[str, float] | None = None,
     progress: Progress | None = None,
@@ -40,9 +40,11 @@ def evaluate(
 ) -> Report:
     """Hear every clip of a dataset, and report how well a model names what is in them.
 
+    dataset: an `oido.Dataset`, or the path of a folder or table, as `Dataset.load` reads them.
     thresholds: one for all labels, or by label; labels without one have the model's own, or else
     0.2. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
     """
+    dataset = as_dataset(dataset)
     judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
     model = model.model if isinstance(model, AudioClassifier) else model
     name = model.name if isinstance(model, AudioModel) else os.fspath(model)

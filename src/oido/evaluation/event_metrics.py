@@ -13,7 +13,7 @@ import numpy as np
 
 from oido.arrays import F64
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset
+from oido.datasets.dataset import DatasetSource, as_dataset
 from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_events
 from oido.datasets.splits import group_numbers
 from oido.errors import AudioError, OptionError
@@ -170,7 +170,7 @@ SEGMENT_SECONDS = 1.0
 
 def judge_events(
     model: str | os.PathLike[str] | AudioModel | AudioClassifier,
-    dataset: Dataset,
+    dataset: DatasetSource,
     *,
     thresholds: float | Mapping[str, float] | None = None,
     onset_collar: float = 0.2,
@@ -196,6 +196,7 @@ def judge_events(
     ):
         if not 0 <= value < math.inf:
             raise OptionError(tr("{name} must be 0 or more, not {value:g}", name=name, value=value))
+    dataset = as_dataset(dataset)
     classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
     columns = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
     if len(set(columns.values())) < len(columns):

@@ -25,7 +25,7 @@ import numpy as np
 from oido._version import __version__
 from oido.arrays import F32, Bools
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset, Split, clip_targets
+from oido.datasets.dataset import Dataset, DatasetSource, Split, as_dataset, clip_targets
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveform
 from oido.errors import AudioError, ModelFormatError, OptionError
@@ -53,7 +53,7 @@ OnMessage = Callable[[str], None]
 
 
 def finetune(
-    data: Dataset,
+    data: DatasetSource,
     *,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     test: float = 0.25,
@@ -79,6 +79,7 @@ def finetune(
     """
     from oido.torch import Mn04, YamNet
 
+    data = as_dataset(data)
     data.require_two_classes()
     base = load_model(model)
     module: Any = None

@@ -22,7 +22,7 @@ import numpy as np
 
 from oido._version import __version__
 from oido.datasets.clip import BACKGROUND, LeftOut
-from oido.datasets.dataset import Dataset, accuracy
+from oido.datasets.dataset import Dataset, DatasetSource, accuracy, as_dataset
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, ModelFormatError, OptionError
 from oido.evaluation.evaluate import predict_clips
@@ -55,7 +55,7 @@ OnStep = Callable[[int, int], None]
 
 
 def train_student(
-    data: Dataset,
+    data: DatasetSource,
     *,
     teacher: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
@@ -88,6 +88,7 @@ def train_student(
 
     first = 1 if steps is None else steps  # how many clips need is not known yet
     options = DistilOptions(steps=first, max_minutes=max_minutes, seed=seed)  # raises, likewise
+    data = as_dataset(data)
     data.require_two_classes()
     split = data.split(test, seed)
     unfolded = tuple(replace(clip, fold=None) for clip in split.train)

@@ -17,7 +17,7 @@ import numpy as np
 from oido._version import __version__
 from oido.calibration.thresholds import best_thresholds
 from oido.datasets.clip import LeftOut
-from oido.datasets.dataset import Dataset, class_weights
+from oido.datasets.dataset import Dataset, DatasetSource, as_dataset, class_weights
 from oido.datasets.splits import require_training_extra
 from oido.errors import OptionError
 from oido.evaluation.predictions import ClipPredictions
@@ -58,7 +58,7 @@ from oido.writers.atomic import write_atomically
 
 
 def train(
-    data: Dataset,
+    data: DatasetSource,
     *,
     model: str | os.PathLike[str] | AudioModel = DEFAULT_MODEL,
     seed: int = 0,
@@ -73,11 +73,11 @@ def train(
 ) -> TrainingResult:
     """Teach a classifier the classes of a dataset.
 
-        data = oido.Dataset.from_folder("birds/")
-        result = oido.train(data)
+        result = oido.train("birds/")
         print(result.report)
         result.export("birds.tflite")
 
+    data: an `oido.Dataset`, or the path of a folder or table, as `Dataset.load` reads them.
     model: whose embeddings are built on: "yamnet/classification", "yamnet", "efficientat/mn04", or
     "ensemble" for those of both networks (`oido.models.joint`).
     thorough: judge by nested cross-validation, in which the choice of the head is repeated without
@@ -95,6 +95,7 @@ def train(
     byte. Raises OptionError for data that cannot be learnt from, ModelError, or MissingExtraError
     without `oido[train]`.
     """
+    data = as_dataset(data)
     data.require_two_classes()
     if not weak_from >= 0:
         raise OptionError(
