@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from oido.cli.main import run
 from oido.errors import OptionError
-from oido.options import OPTIONS, QUERY_OPTIONS, STREAM_OPTIONS, read_header_options, read_query
+from oido.options import (
+    OPTIONS,
+    QUERY_OPTIONS,
+    STREAM_OPTIONS,
+    check,
+    read_header_options,
+    read_query,
+)
 from oido.params import Detection, Selection
 
 
@@ -67,3 +76,17 @@ def test_defaults_are_within_their_own_bounds() -> None:
     for option in OPTIONS.values():
         if option.default not in (None, ()):
             assert option.read(option.default) == option.default
+
+
+def test_bounds_are_of_numbers_whatever_type_they_have() -> None:
+    check("threshold", np.float32(0.5))
+    check("top", np.int64(3))
+    for name, value, text in (
+        ("top", "3", "must be 1 or more, not '3'"),
+        ("top", 2.5, "must be 1 or more, not 2.5"),
+        ("threshold", "0.3", "must be from 0 to 1, not '0.3'"),
+        ("threshold", [0.3], r"must be from 0 to 1, not \[0.3\]"),
+        ("min_duration", math.nan, "must be 0 s or more, not nan"),
+    ):
+        with pytest.raises(OptionError, match=text):
+            check(name, value)

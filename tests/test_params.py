@@ -140,3 +140,9 @@ def test_parameters_are_frozen_and_hashable(params):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(params, field, 1)
     assert hash(params) == hash(dataclasses.replace(params))
+
+
+@pytest.mark.parametrize("thresholds", [["Siren"], 0.3, "Siren"])
+def test_thresholds_are_a_dictionary(thresholds):
+    with pytest.raises(OptionError, match=r"a dictionary of labels, such as \{'Speech': 0.3\}"):
+        Detection.of(thresholds)

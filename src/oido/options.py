@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -89,7 +90,8 @@ class Option:
         low, high = self.kind.low, self.kind.high
         if value is None or low is None:
             return
-        is_right = self.kind.read is not _read_whole or isinstance(value, int)
+        is_whole = self.kind.read is _read_whole
+        is_right = isinstance(value, numbers.Integral if is_whole else numbers.Real)
         if is_right and low <= value <= (math.inf if high is None else high):
             return
         bounds = (
@@ -97,7 +99,7 @@ class Option:
             if high is None
             else tr("from {low:g} to {high:g}", low=low, high=high)
         )
-        text = f"{value:g}" if isinstance(value, float) else value
+        text = f"{value:g}" if isinstance(value, float) else _short(value)
         raise OptionError(
             tr(
                 "{name} must be {bounds}, not {text}",

@@ -286,6 +286,14 @@ class Detection:
         cls, thresholds: Mapping[str, float] | None = None, **options: Unpack[EventOptions]
     ) -> Detection:
         """From the arguments of Python's users. Raises OptionError."""
+        if not isinstance(thresholds, Mapping | None):
+            raise OptionError(
+                tr(
+                    "thresholds must be a dictionary of labels, such as {example}, not {name}",
+                    example="{'Speech': 0.3}",
+                    name=type(thresholds).__name__,
+                )
+            )
         return cls(**options, thresholds=tuple((thresholds or {}).items()))
 
 

@@ -154,3 +154,8 @@ def test_the_nearest_is_offered_in_the_language_it_is_nearest_in(model, name, ne
 def test_six_of_audiosets_labels_are_not_yamnets(model):
     with pytest.raises(UnknownLabelError, match="no label 'Grito de batalla'"):
         label_indices(model.labels, ["Grito de batalla"])
+
+
+def test_one_text_is_no_list_of_labels(model):
+    with pytest.raises(OptionError, match=r"a list of labels, such as \['Siren'\]"):
+        label_indices(model.labels, "Siren")

@@ -28,8 +28,10 @@ def label_indices(
 
     An exact match, or else one that differs in upper and lower case or accents only; of labels of
     two names either will do. others: what the same labels are called in a file of the user's
-    (`labels_from`). Raises UnknownLabelError naming the nearest labels.
+    (`labels_from`). Raises UnknownLabelError naming the nearest labels, or OptionError for a text.
     """
+    if isinstance(wanted, str):
+        raise OptionError(tr("labels is a list of labels, such as {example}", example=[wanted]))
     index = {label: i for i, label in reversed(list(enumerate(labels)))}
     spelt: list[dict[str, int]] = []
     found = []
