@@ -282,6 +282,19 @@ def test_what_cannot_be_learnt_from_is_told(
         train(oido.Dataset.load(tmp_path / "data"))
 
 
+def test_where_nothing_can_be_heard_the_first_recording_is_named() -> None:
+    gone = [oido.Clip(f"{name}.wav", (name,)) for name in ("owl", "wren")]
+    with pytest.raises(oido.OptionError, match=r"the 2 clips .*first, owl\.wav: no such file"):
+        train(oido.Dataset.from_clips(gone))
+
+
+def test_wrong_numbers_are_refused_before_anything_is_heard(sounds: Path) -> None:
+    with pytest.raises(oido.OptionError, match="jobs must be 1 or more, not 0"):
+        train(sounds, jobs=0)
+    with pytest.raises(oido.OptionError, match="augment must be 0 or more copies, not -1"):
+        train(sounds, augment=-1)
+
+
 def test_a_class_of_which_nothing_can_be_heard_is_told(sounds: Path, tmp_path: Path) -> None:
     data = tmp_path / "sounds"
     shutil.copytree(sounds / "beep", data / "beep")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from oido.datasets.clip import Clip, ClipSet, LeftOut, folder_meaning
+from oido.datasets.clip import Clip, ClipSet, LeftOut, folder_meaning, none_usable
 from oido.datasets.splits import leaking_groups
 from oido.datasets.waveforms import Probe, probe
 from oido.errors import OptionError
@@ -136,18 +136,7 @@ class DatasetSummary(Generic[Clips]):
         Raises OptionError if no clip is left.
         """
         if not self.dataset.clips:
-            first = (
-                tr("; {name}: {reason}", name=self.left_out[0].name, reason=self.left_out[0].reason)
-                if self.left_out
-                else ""
-            )
-            raise OptionError(
-                tr(
-                    "none of the {n_left_out} clips can be heard{first}",
-                    n_left_out=len(self.left_out),
-                    first=first,
-                )
-            )
+            raise none_usable(self.left_out)
         return self.dataset
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -216,6 +216,20 @@ class LeftOut(NamedTuple):
     def because(cls, name: str, error: object, path: str = "") -> LeftOut:
         """Left out for an error; path: of the file, which the sentence need not name once more."""
         return cls(name, text_of(error).removeprefix(f"{path or name}: "))
+
+
+def none_usable(left_out: Sequence[LeftOut]) -> OptionError:
+    """The error where every clip was left out: how many, and why the first of them."""
+    if not left_out:
+        return OptionError(tr("there is no clip"))
+    return OptionError(
+        tr(
+            "none of the {n_left_out} clips can be heard; the first, {name}: {reason}",
+            n_left_out=len(left_out),
+            name=left_out[0].name,
+            reason=left_out[0].reason,
+        )
+    )
 
 
 @dataclass(frozen=True)

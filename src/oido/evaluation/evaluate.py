@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64
-from oido.datasets.clip import LeftOut
+from oido.datasets.clip import LeftOut, none_usable
 from oido.datasets.dataset import Dataset, DatasetSource, as_dataset, label_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, OptionError
@@ -100,14 +100,7 @@ def predict_clips(
         for n, reason in sorted(reasons.items())
     ]
     if not outputs:
-        first = tr("; {reason}", reason=left_out[0].reason) if left_out else ""
-        raise OptionError(
-            tr(
-                "none of the {n_dataset} clips can be heard{first}",
-                n_dataset=len(dataset),
-                first=first,
-            )
-        )
+        raise none_usable(left_out)
     kept = sorted(outputs)
     scores, probabilities, windows, times = zip(*(outputs[n] for n in kept))
     is_calibrated = probabilities[0] is not None

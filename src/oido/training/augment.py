@@ -82,7 +82,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.copies < 0:
-            raise OptionError(tr("copies must be 0 or more, not {copies}", copies=self.copies))
+            raise OptionError(
+                tr("augment must be 0 or more copies, not {copies}", copies=self.copies)
+            )
         for name in ("gain_db", "noise_snr_db", "background_snr_db"):
             low, high = getattr(self, name)
             if not -np.inf < low <= high < np.inf:

@@ -20,13 +20,12 @@ from typing import NamedTuple
 import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
-from oido.datasets.clip import Clip, LeftOut
+from oido.datasets.clip import Clip, LeftOut, none_usable
 from oido.datasets.dataset import Dataset, clip_targets
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveforms
-from oido.errors import AudioError, OptionError
+from oido.errors import AudioError
 from oido.inference.classifier import AudioClassifier
-from oido.messages import tr
 from oido.models.cache import (
     cache_folder,
     limit_bytes,
@@ -177,13 +176,7 @@ def embed(
             kept.append(number)
             windows.append(result)
     if not kept:
-        raise OptionError(
-            tr(
-                "none of the {n_data} clips can be heard; the first: {reason}",
-                n_data=len(data),
-                reason=left_out[-1].reason,
-            )
-        )
+        raise none_usable(left_out)
     part = data.subset(kept)
     weak = _weak(part, windows, classifier.windowing, weak_from)
     if weak.any():  # between a sound and nothing, and so each class by itself

@@ -24,7 +24,7 @@ import numpy as np
 
 from oido._version import __version__
 from oido.arrays import F32, Bools
-from oido.datasets.clip import LeftOut
+from oido.datasets.clip import LeftOut, none_usable
 from oido.datasets.dataset import Dataset, DatasetSource, Split, as_dataset, clip_targets
 from oido.datasets.splits import group_numbers
 from oido.datasets.waveforms import clip_waveform
@@ -401,11 +401,5 @@ def _readable(data: Dataset, rate_hz: int) -> tuple[Dataset, tuple[LeftOut, ...]
         except AudioError as error:
             left_out.append(LeftOut.because(str(clip), error, clip.path))
     if not kept:
-        raise OptionError(
-            tr(
-                "none of the {n_data} clips can be heard; {reason}",
-                n_data=len(data),
-                reason=left_out[-1].reason,
-            )
-        )
+        raise none_usable(left_out)
     return data.subset(kept), tuple(left_out)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oido._version import __version__
-from oido.datasets.clip import BACKGROUND, LeftOut
+from oido.datasets.clip import BACKGROUND, LeftOut, none_usable
 from oido.datasets.dataset import Dataset, DatasetSource, accuracy, as_dataset
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError, ModelFormatError, OptionError
@@ -108,13 +108,7 @@ def train_student(
         else:
             clips.append(TaughtFrames(*frames))
     if not clips:
-        raise OptionError(
-            tr(
-                "none of the {n_known} clips can be heard; {reason}",
-                n_known=len(known),
-                reason=left_out[-1].reason,
-            )
-        )
+        raise none_usable(left_out)
     patches = sum(len(clip.frames) for clip in clips) // (targets.params.patch_frames // 2)
     if steps is None:
         steps = round(min(max(patches * _STEPS_PER_WINDOW, _LEAST_STEPS), _MOST_STEPS))

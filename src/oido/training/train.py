@@ -29,6 +29,7 @@ from oido.models.joint import as_one_network
 from oido.models.loading import load_model
 from oido.models.model import AudioModel
 from oido.models.registry import DEFAULT_MODEL
+from oido.options import check
 from oido.training.augment import Augmentation
 from oido.training.baselines import BASELINES
 from oido.training.embed import Embedded, Progress, embed
@@ -95,6 +96,7 @@ def train(
     byte. Raises OptionError for data that cannot be learnt from, ModelError, or MissingExtraError
     without `oido[train]`.
     """
+    check("jobs", jobs)
     data = as_dataset(data)
     data.require_two_classes()
     if not weak_from >= 0:
