@@ -60,6 +60,7 @@ def found(maker: FolderMaker, *like: str, **options: Any) -> list[tuple[str, int
         table = Finder(results).find(like, **options)
     assert table.column_names[:5] == ["file", "channel", "start_time", "end_time", "similarity"]
     values = table["similarity"].to_pylist()
+    assert all(type(value) is float for value in values), "no decimals, which JSON does not know"
     assert values == sorted(values, reverse=True)
     starts = [round(start / HOP) for start in table["start_time"].to_pylist()]
     return list(zip(table["file"].to_pylist(), starts))
@@ -72,6 +73,13 @@ def test_a_span_of_the_archive_finds_its_like_and_not_itself(folder: FolderMaker
     hits = found(folder, f"{FIRST}@{8 * HOP}-{8 * HOP + WINDOW}", count=3)
     (other,) = {*hits} - {("n/b.wav", 6), ("c.wav", 2)}
     assert other in ((FIRST, 2), (FIRST, 3)), "its neighbours are no hit, and nor is window 8"
+
+
+def test_one_example_may_come_as_it_is(folder: FolderMaker) -> None:
+    like = f"c.wav@{2 * HOP}-9"
+    with Results(str(folder.folder)) as results:
+        finder = Finder(results)
+        assert finder.find(like, like).equals(finder.find([like], [like]))
 
 
 def test_neighbours_are_one_hit(folder: FolderMaker) -> None:

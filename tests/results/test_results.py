@@ -239,8 +239,10 @@ def test_damaged_labels_are_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_what_is_no_results_folder(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").touch()
     for path, message in (
         (tmp_path, "is not a results folder"),
+        (tmp_path / "results.csv", "is not a results folder"),
         (tmp_path / "nowhere", "no such folder"),
     ):
         with pytest.raises(OptionError, match=message):

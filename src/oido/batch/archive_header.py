@@ -42,7 +42,7 @@ def read_header(storage: Storage) -> dict[str, Any]:
     """The header. Raises OptionError if there is none."""
     try:
         header: dict[str, Any] = json.loads(storage.read(HEADER))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise OptionError(
             tr(
                 "{url}: is not a results folder of `oido batch` (it has no {header})",

@@ -142,6 +142,8 @@ class Finder:
         """
         if count < 1:
             raise OptionError(tr("at least 1 hit is to be found, not {count}", count=count))
+        # A single one may come as it is.
+        like, unlike, texts = ([x] if isinstance(x, str) else x for x in (like, unlike, texts))
         examples = [self._example(ExampleSpan.of(text)) for text in like]
         for text in texts:
             examples += self._of_words(text)
@@ -335,7 +337,9 @@ class Finder:
                 number = "NULL" if channel is None else channel
                 values.append(f"({quoted(file)}, {number}, {start_time!r}, {match.similarity!r})")
         columns = [name for name in self._results.columns(EMBEDDINGS) if name != "embedding"]
-        listed = ", ".join([*columns[:4], "similarity", *columns[4:]])
+        # Numbers written with a point are decimals to DuckDB.
+        similarity = "CAST(similarity AS DOUBLE) AS similarity"
+        listed = ", ".join([*columns[:4], similarity, *columns[4:]])
         found = (
             f"(VALUES {', '.join(values)}) AS found(of_file, of_channel, of_start, similarity)"
             if values
@@ -345,7 +349,8 @@ class Finder:
         condition = f"AND ({where}\n)" if where else ""
         return self._results.sql(
             f"SELECT {listed} FROM embeddings JOIN {found} ON file = of_file "
-            f"AND start_time = of_start AND channel IS NOT DISTINCT FROM of_channel "
+            f"AND start_time = CAST(of_start AS DOUBLE) "
+            f"AND channel IS NOT DISTINCT FROM of_channel "
             f"WHERE true {condition} ORDER BY similarity DESC, file, start_time",
             written=where,
         )
