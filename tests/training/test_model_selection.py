@@ -16,6 +16,7 @@ from oido.training.embeddings import clip_probabilities
 from oido.training.fit import LinearOptions, MlpOptions, fit_linear
 from oido.training.head import activate
 from oido.training.model_selection import (
+    NEVER_HELD_OUT,
     Candidate,
     count_fits,
     cross_validate,
@@ -62,6 +63,37 @@ def test_given_folds_that_hold_back_a_whole_class_are_not_used() -> None:
     assert folds is not None
     for label in range(3):
         assert len(np.unique(folds[clips.labels == label])) > 1
+
+
+def test_a_class_of_one_source_is_learnt_from_and_others_are_judged() -> None:
+    clips = made_clips(6, noise=0.6)
+    groups = np.where(clips.labels == 2, -1, clips.groups)
+    lone = replace(clips, groups=groups)
+    chosen = select(lone, [LINEAR])
+    assert chosen.folds is not None
+    assert chosen.out_of_fold is not None
+    judged = chosen.folds != NEVER_HELD_OUT
+    np.testing.assert_array_equal(judged, clips.labels != 2)
+    assert len(np.unique(chosen.folds[judged])) == 5
+    # Each head knows the class: what is judged is told from it, too.
+    assert (chosen.out_of_fold[judged] > 0).all()
+    assert (chosen.out_of_fold[~judged] == 0).all()
+    assert chosen.table[0].accuracy >= 0.9
+    losses = log_losses(chosen.out_of_fold[judged], clips.targets[judged], "softmax")
+    assert chosen.table[0].log_loss == pytest.approx(losses.mean())
+    assert chosen.slope != 1.0
+    assert judge_baselines(lone, chosen.folds)["nearest centroid"] >= 0.9
+    assert cross_validate(lone, [LINEAR])[1].tolist() == chosen.folds.tolist()
+    assert count_fits(lone, [LINEAR]) == (5, 6)
+
+
+def test_given_folds_are_kept_beside_a_class_of_one_source() -> None:
+    clips = made_clips(6)
+    given = np.tile([0, 1, 2], 6)
+    groups = np.where(clips.labels == 2, -1, clips.groups)
+    folds = select(replace(clips, folds=given, groups=groups), [LINEAR]).folds
+    expected = np.where(clips.labels == 2, NEVER_HELD_OUT, given)
+    np.testing.assert_array_equal(folds, expected)
 
 
 def test_better_candidate_is_taken_and_a_worse_one_is_not() -> None:

@@ -319,6 +319,24 @@ def test_one_clip_a_class_teaches_but_nothing_is_known(sounds: Path, tmp_path: P
     assert heard.classify(data / "hiss" / "hiss-0.wav").probabilities is None
 
 
+def test_one_class_of_one_source_does_not_keep_others_from_being_judged(
+    sounds: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "sounds"
+    shutil.copytree(sounds, data)
+    only, *others = sorted((data / "beep").iterdir())
+    for path in others:
+        path.unlink()
+    result = train(data)
+    assert result.judged is not None
+    assert {label for clip in result.judged.clips for label in clip.labels} == {"click", "hiss"}
+    assert "no clips of 'beep' to judge by" in str(result.report)
+    assert "All recordings of 'beep' are of one source" in str(result.report)
+    assert result.thresholds["beep"] == 0.5
+    assert result.selection.slope != 1.0, "the others calibrate it"
+    assert result.classifier().classify(only).top(1)[0].label == "beep"
+
+
 def test_a_wrong_file_name_is_told_before_anything_is_written(
     taught: TrainingResult, tmp_path: Path
 ) -> None:

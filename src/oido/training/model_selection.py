@@ -45,6 +45,10 @@ _COPIES, _MOST_BYTES = 5, 2_000_000_000
 _Found = TypeVar("_Found")
 
 
+NEVER_HELD_OUT = -1
+"""The fold of clips that are held out of none."""
+
+
 def each_fold(
     function: Callable[[int], _Found], folds: I64, clips: EmbeddedClips, jobs: int | None
 ) -> Iterator[_Found]:
@@ -53,7 +57,7 @@ def each_fold(
     A fold is fitted by one thread, so that how many there are changes nothing.
     """
     possible = _MOST_BYTES // (_COPIES * clips.embeddings.nbytes)
-    numbers = np.unique(folds).tolist()
+    numbers = np.unique(folds[folds != NEVER_HELD_OUT]).tolist()
     workers = max(1, min(jobs or available_cores(), possible, len(numbers)))
     yield from ordered_map(function, numbers, workers)
 
@@ -94,9 +98,10 @@ class ModelSelection:
 
     out_of_fold: f32[K, C], probabilities of each clip by heads that had not seen its fold, each
     fold calibrated on the others; None if there were too few sources to hold any back.
-    windows_out_of_fold: f32[M, C], those of the clips' windows. folds:
-    i64[K]. slope: what the logits were multiplied by; 1 without out-of-fold clips. first_logits:
-    f32[M, C], of the first candidate out of fold, as they were fitted.
+    windows_out_of_fold: f32[M, C], those of the clips' windows. folds: i64[K], `NEVER_HELD_OUT` for
+    clips that every head has learnt from, because their class has no other source: they are not
+    judged, and their rows are 0. slope: what the logits were multiplied by; 1 without out-of-fold
+    clips. first_logits: f32[M, C], of the first candidate out of fold, as they were fitted.
     """
 
     head: EmbeddingHead
@@ -123,10 +128,10 @@ def count_fits(
     folds = _folds(clips, seed)
     if folds is None:
         return 0, 1
-    n_folds = len(np.unique(folds))
+    n_folds = len(_numbers(folds))
     fits = n_folds * len(_tried(clips, candidates)) + 1
     if thorough:
-        for fold in np.unique(folds):
+        for fold in _numbers(folds):
             fits += count_fits(clips.subset(folds != fold), candidates, seed=seed)[1]
     return n_folds, fits
 
@@ -141,7 +146,8 @@ def select(
 ) -> ModelSelection:
     """Try ``candidates`` on the folds of ``clips``, take one, fit it on all clips, calibrate it.
 
-    Folds are the clips' own, or up to five that keep groups whole. Another candidate than the
+    Folds are the clips' own, or up to five that keep groups whole; a class of one source is learnt
+    from in all of them. Another candidate than the
     first is chosen if its log loss is less by more than two standard errors over clips: with few
     clips, differences are chance, and the first is the safe one. The same clips and seed give the
     same head, bit for bit. Raises OptionError for fewer than two classes, or no candidate.
@@ -157,14 +163,13 @@ def select(
         logits = _held_out_logits(clips, folds, tried, seed, jobs, on_fit)
         # At one spread for all: calibration is drawn towards a slope of 1, and with few clips a
         # candidate of flat logits would seem the worse for it, however well it tells classes.
-        spreads = np.maximum(logits.std(axis=(1, 2)), 1e-6)
+        held_out = (folds != NEVER_HELD_OUT)[clips.clip_index]
+        spreads = np.maximum(logits[:, held_out].std(axis=(1, 2)), 1e-6)
         scales = spreads[0] / spreads
         logits *= scales[:, None, None]
         judged = [_calibrate_out_of_fold(clips, folds, each) for each in logits]
         first = judged[0].losses
-        table = [
-            _row(clips, c.name, held.clips, held.losses, first) for c, held in zip(tried, judged)
-        ]
+        table = [_row(clips, folds, c.name, held, first) for c, held in zip(tried, judged)]
         best = min(
             (n for n in range(len(tried)) if n == 0 or table[n].margin > CLEARLY),
             key=lambda n: table[n].log_loss,
@@ -188,17 +193,15 @@ def cross_validate(
 ) -> tuple[F32, I64]:
     """f32[K, C] probabilities and i64[K] folds: nested cross-validation of all that `select` does.
 
-    Each fold is judged by a head that was chosen, fitted and calibrated without it. Raises
-    OptionError if a class has fewer than two sources.
+    Each fold is judged by a head that was chosen, fitted and calibrated without it; folds are as in
+    `ModelSelection`. Raises OptionError if no class has two sources.
     """
     _check(clips, candidates)
     folds = _folds(clips, seed)
     if folds is None:
-        raise OptionError(
-            tr("each class needs clips of at least two sources, so that one is unseen")
-        )
+        raise OptionError(tr("a class needs clips of at least two sources, so that one is unseen"))
     probabilities = np.zeros(clips.targets.shape, np.float32)
-    for fold in np.unique(folds):
+    for fold in _numbers(folds):
         held_out = clips.subset(folds == fold)
         known = clips.subset(folds != fold)
         head = select(known, candidates, seed=seed, jobs=jobs, on_fit=on_fit).head
@@ -221,18 +224,35 @@ def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
         )
 
 
+def _numbers(folds: I64) -> list[int]:
+    numbers: list[int] = np.unique(folds[folds != NEVER_HELD_OUT]).tolist()
+    return numbers
+
+
 def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
-    """The clips' own folds if they can be used; else as many as the rarest class has sources."""
+    """The clips' own folds if they can be used; else as many as the rarest class has sources.
+
+    Sources that are all there is of a class are held out of none. None: nothing can be.
+    """
     present = [column > 0 for column in clips.targets.T if np.nansum(column) > 0]
-    # A class in two folds of its own is in two of all.
-    if clips.folds.min() >= 0 and all(len(np.unique(clips.folds[clip])) > 1 for clip in present):
-        return clips.folds
-    count = min(LARGEST_FOLDS, *(len(np.unique(clips.groups[clip])) for clip in present))
-    if count < 2:
+    sources = [np.unique(clips.groups[clip]) for clip in present]
+    learnt = np.concatenate([clips.groups[:0], *(own for own in sources if len(own) == 1)])
+    held_out = ~np.isin(clips.groups, learnt)
+    counts = [len(own) for own in (np.setdiff1d(own, learnt) for own in sources) if len(own) > 1]
+    if not counts:
         return None
+    folds = np.full(len(clips), NEVER_HELD_OUT, np.int64)
+    several = [clip for clip, own in zip(present, sources) if len(own) > 1]
+    # A class in two folds of its own is in two of all.
+    if clips.folds.min() >= 0 and all(len(np.unique(clips.folds[clip])) > 1 for clip in several):
+        folds[held_out] = clips.folds[held_out]
+        return folds
+    count, part = min(LARGEST_FOLDS, *counts), clips.subset(held_out)
     if clips.weak is not None:  # of many labels each, of which the first says little
-        return parts_of_sources(clips, count, seed)
-    return stratified_folds(clips.labels, clips.groups, count, seed)
+        folds[held_out] = parts_of_sources(part, count, seed)
+    else:
+        folds[held_out] = stratified_folds(part.labels, part.groups, count, seed)
+    return folds
 
 
 def _tried(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -279,9 +299,10 @@ def _held_out_logits(
 
 
 class _HeldOut(NamedTuple):
-    """Probabilities of clips f32[K, C] and windows f32[M, C], and the clips' log losses f64[K].
+    """Probabilities of clips f32[K, C] and windows f32[M, C], and log losses of those that were
+    held out, f64[H].
 
-    slope: the calibration on all clips, by logits of heads that have not seen them.
+    slope: the calibration on all of them, by logits of heads that have not seen them.
     """
 
     clips: F32
@@ -292,24 +313,24 @@ class _HeldOut(NamedTuple):
 
 def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
     """Predictions of clips out of fold, each fold with the slope of the others."""
-    output = clips.output
+    output, held_out = clips.output, folds != NEVER_HELD_OUT
     probabilities = np.zeros(clips.targets.shape, np.float32)
     of_windows = np.zeros_like(logits)
-    masks = [folds == fold for fold in np.unique(folds)]
+    masks = [folds == fold for fold in _numbers(folds)]
     *slopes, of_all = fit_slopes(
         lambda slope: clip_probabilities(
             activate(logits * np.float32(slope), output), clips, output
         ),
         clips.targets,
         output,
-        [*(~mask for mask in masks), np.ones(len(clips), np.bool_)],
+        [*(held_out & ~mask for mask in masks), held_out],
     )
     for mask, slope in zip(masks, slopes):
         windows = mask[clips.clip_index]
         scores = activate(logits[windows] * np.float32(slope), output)
         of_windows[windows] = scores
         probabilities[mask] = clip_probabilities(scores, clips.subset(mask), output)
-    losses = log_losses(probabilities, clips.targets, output)
+    losses = log_losses(probabilities[held_out], clips.targets[held_out], output)
     return _HeldOut(probabilities, of_windows, losses, of_all)
 
 
@@ -332,11 +353,14 @@ def judge_baselines(
 
     for _ in each_fold(fit_without, folds, clips, jobs):
         pass
-    return {name: accuracy(p, clips.targets, multi_label=False) for name, p in found.items()}
+    known = folds != NEVER_HELD_OUT
+    truth = clips.targets[known]
+    return {name: accuracy(p[known], truth, multi_label=False) for name, p in found.items()}
 
 
-def _row(clips: EmbeddedClips, name: str, probabilities: F32, losses: F64, first: F64) -> Judged:
-    gain = first - losses
+def _row(clips: EmbeddedClips, folds: I64, name: str, held: _HeldOut, first: F64) -> Judged:
+    gain = first - held.losses
     error = max(float(gain.std() / np.sqrt(len(gain))), 1e-12)
-    share = accuracy(probabilities, clips.targets, clips.multi_label)
-    return Judged(name, share, float(losses.mean()), float(gain.mean()) / error)
+    known = folds != NEVER_HELD_OUT
+    share = accuracy(held.clips[known], clips.targets[known], clips.multi_label)
+    return Judged(name, share, float(held.losses.mean()), float(gain.mean()) / error)

@@ -19,6 +19,7 @@ from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
 from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
+from oido.training.model_selection import NEVER_HELD_OUT
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,13 @@ def fit_novelty(
     if folds is None:
         known = detector.clip_similarities(clips)
     else:
-        known = np.zeros(len(clips), np.float32)
-        for fold in np.unique(folds):
+        parts = []
+        for fold in np.unique(folds[folds != NEVER_HELD_OUT]):
             seen = folds != fold
             directions = _class_directions(features[seen], present[seen])
             without = NoveltyDetector(*directions, square_root, 0.0)
-            known[~seen] = without.clip_similarities(clips.subset(~seen))
+            parts.append(without.clip_similarities(clips.subset(~seen)))
+        known = np.concatenate(parts)
     return replace(detector, threshold=float(np.quantile(known, 1 - accepted)))
 
 

@@ -16,7 +16,7 @@ from oido.messages import tr
 from oido.training.baselines import logistic
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import one_thread
-from oido.training.model_selection import CANDIDATES, ModelSelection, select
+from oido.training.model_selection import CANDIDATES, NEVER_HELD_OUT, ModelSelection, select
 
 
 class Step(NamedTuple):
@@ -54,13 +54,15 @@ def judge_steps(
     folds, own = selection.folds, clips.own
     if folds is None:
         return ()
+    held_out = folds != NEVER_HELD_OUT
     plain = np.zeros(clips.targets.shape, np.float32)
     with one_thread():
-        for fold in np.unique(folds):
+        for fold in np.unique(folds[held_out]):
             known, unknown = own.subset(folds != fold), own.subset(folds == fold)
             plain[folds == fold] = logistic(known, unknown)
-    losses = log_losses(plain, clips.targets, clips.output)
-    right = accuracy(plain, clips.targets, multi_label=clips.multi_label)
+    plain, truth = plain[held_out], clips.targets[held_out]
+    losses = log_losses(plain, truth, clips.output)
+    right = accuracy(plain, truth, multi_label=clips.multi_label)
     steps = [Step(tr("logistic regression"), right, float(losses.mean()))]
     first, *others = selection.table
     if own is not clips:

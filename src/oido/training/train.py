@@ -22,6 +22,7 @@ from oido.datasets.splits import require_training_extra
 from oido.errors import OptionError
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
+from oido.evaluation.verdict import listed
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import export
 from oido.messages import tr
@@ -38,6 +39,7 @@ from oido.training.fit import one_thread
 from oido.training.head import EmbeddingHead
 from oido.training.head_export import Parity, check_parity, taught_file, with_scale_of_parts
 from oido.training.model_selection import (
+    NEVER_HELD_OUT,
     ModelSelection,
     OnFit,
     count_fits,
@@ -224,9 +226,12 @@ class TrainingResult:
     @cached_property
     def thresholds(self) -> dict[str, float]:
         """For events, by class: where F1 was best on clips that were not learnt from."""
-        if self.selection.out_of_fold is None:
+        selection = self.selection
+        if selection.out_of_fold is None or selection.folds is None:
             return {}
-        values = best_thresholds(self.selection.out_of_fold, self.taught.targets)
+        held_out = selection.folds != NEVER_HELD_OUT
+        targets = self.taught.targets[held_out]
+        values = best_thresholds(selection.out_of_fold[held_out], targets)
         return {label: round(float(v), 4) for label, v in zip(self.classes, values)}
 
     @cached_property
@@ -264,7 +269,7 @@ class TrainingResult:
         if self.judged is None:
             raise OptionError(
                 tr(
-                    "nothing could be held back to judge by: each class needs "
+                    "nothing could be held back to judge by: a class needs "
                     "recordings from two sources or more"
                 )
             )
@@ -355,17 +360,34 @@ class TrainingResult:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        count = 0 if self.taught.weak is None else int(self.taught.weak.sum())
-        if not count:
-            return ()
-        return (
-            tr(
-                "{count} recordings are long, and their labels were taken to be "
-                "somewhere in them: the windows that hold the sound chose themselves "
-                "(--weak-from says from which length on).",
-                count=count,
-            ),
-        )
+        notes = []
+        if count := 0 if self.taught.weak is None else int(self.taught.weak.sum()):
+            notes.append(
+                tr(
+                    "{count} recordings are long, and their labels were taken to be "
+                    "somewhere in them: the windows that hold the sound chose themselves "
+                    "(--weak-from says from which length on).",
+                    count=count,
+                )
+            )
+        if lone := self._never_judged():
+            notes.append(
+                tr(
+                    "All recordings of {classes} are of one source, and were learnt from: how "
+                    "well they are named is not known until there are others.",
+                    classes=listed([repr(name) for name in lone]),
+                )
+            )
+        return tuple(notes)
+
+    def _never_judged(self) -> list[str]:
+        """Classes of which nothing could be held out, though of others something was."""
+        if self.judged is None or self.selection.folds is None:
+            return []
+        present = np.nan_to_num(self.taught.targets) > 0
+        held_out = present[self.selection.folds != NEVER_HELD_OUT].any(axis=0)
+        never = present.any(axis=0) & ~held_out
+        return [name for name, is_never in zip(self.classes, never) if is_never]
 
     def _facts(self) -> dict[str, Any]:
         return {

@@ -20,7 +20,7 @@ from oido.training.embed import Embedded
 from oido.training.embeddings import EmbeddedClips, clip_probabilities
 from oido.training.fit import LinearOptions, fit_linear, one_thread
 from oido.training.head import activate
-from oido.training.model_selection import ModelSelection, OnFit, each_fold
+from oido.training.model_selection import NEVER_HELD_OUT, ModelSelection, OnFit, each_fold
 
 
 def predictions_on_test(
@@ -40,7 +40,17 @@ def predictions_out_of_fold(
     model: AudioModel | None = None,
     windows: F32 | None = None,
 ) -> ClipPredictions:
-    """Clips, truth and probabilities, the class for no event apart; windows f32[M, C] too."""
+    """Clips, truth and probabilities, the class for no event apart; windows f32[M, C] too.
+
+    folds: as of a `ModelSelection`; clips that were held out of none are left out.
+    """
+    if folds is not None and NEVER_HELD_OUT in folds:
+        held_out = folds != NEVER_HELD_OUT
+        if windows is not None:
+            windows = windows[held_out[embedded.clips.clip_index]]
+        kept = tuple(clip for clip, is_held in zip(embedded.kept, held_out) if is_held)
+        embedded = Embedded(embedded.clips.subset(held_out), kept, embedded.left_out)
+        probabilities, folds = probabilities[held_out], folds[held_out]
     clips = embedded.clips
     thresholds = best_thresholds(probabilities, clips.targets)
     events = [n for n, name in enumerate(clips.classes) if name != BACKGROUND or clips.multi_label]
