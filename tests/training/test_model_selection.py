@@ -87,6 +87,14 @@ def test_a_class_of_one_source_is_learnt_from_and_others_are_judged() -> None:
     assert count_fits(lone, [LINEAR]) == (5, 6)
 
 
+def test_nothing_is_judged_where_only_one_class_could_be() -> None:
+    clips = made_clips(6)
+    groups = np.where(clips.labels > 0, -clips.labels, clips.groups)
+    chosen = select(replace(clips, groups=groups), [LINEAR])
+    assert chosen.folds is None
+    assert chosen.slope == 1.0
+
+
 def test_given_folds_are_kept_beside_a_class_of_one_source() -> None:
     clips = made_clips(6)
     given = np.tile([0, 1, 2], 6)

@@ -110,9 +110,9 @@ def _run(args: argparse.Namespace) -> int:
     else:
         print_message(
             tr(
-                "NOTHING is known of how good it is: no class has two sources, so "
-                "none could be held back to judge by; record more of each, and do "
-                "not rely on it until then"
+                "NOTHING is known of how good it is: fewer than two classes have two sources, "
+                "so nothing could be held back to judge by; record more of each, and do not "
+                "rely on it until then"
             )
         )
     if args.student:

@@ -199,7 +199,9 @@ def cross_validate(
     _check(clips, candidates)
     folds = _folds(clips, seed)
     if folds is None:
-        raise OptionError(tr("a class needs clips of at least two sources, so that one is unseen"))
+        raise OptionError(
+            tr("two classes need clips of at least two sources, so that one is unseen")
+        )
     probabilities = np.zeros(clips.targets.shape, np.float32)
     for fold in _numbers(folds):
         held_out = clips.subset(folds == fold)
@@ -232,14 +234,16 @@ def _numbers(folds: I64) -> list[int]:
 def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     """The clips' own folds if they can be used; else as many as the rarest class has sources.
 
-    Sources that are all there is of a class are held out of none. None: nothing can be.
+    Sources that are all there is of a class are held out of none. None: nothing can be, or nothing
+    that would be of two classes.
     """
     present = [column > 0 for column in clips.targets.T if np.nansum(column) > 0]
     sources = [np.unique(clips.groups[clip]) for clip in present]
     learnt = np.concatenate([clips.groups[:0], *(own for own in sources if len(own) == 1)])
     held_out = ~np.isin(clips.groups, learnt)
     counts = [len(own) for own in (np.setdiff1d(own, learnt) for own in sources) if len(own) > 1]
-    if not counts:
+    are_there = np.nan_to_num(clips.targets[held_out]) > 0
+    if not counts or not (are_there.any(axis=0) & ~are_there.all(axis=0)).any():
         return None
     folds = np.full(len(clips), NEVER_HELD_OUT, np.int64)
     several = [clip for clip, own in zip(present, sources) if len(own) > 1]

@@ -269,7 +269,7 @@ class TrainingResult:
         if self.judged is None:
             raise OptionError(
                 tr(
-                    "nothing could be held back to judge by: a class needs "
+                    "nothing could be held back to judge by: two classes need "
                     "recordings from two sources or more"
                 )
             )
