@@ -20,6 +20,11 @@ from oido.cli.main import build_parser, run
         ("classify", "PATH is missing (oido classify --help"),
         ("classify x.wav --thresold 3", "there is no option --thresold; did you mean --threshold?"),
         ("classify x.wav --thresold=3", "there is no option --thresold; did you mean --threshold?"),
+        (
+            "evaluate --model x.tflite data/",
+            "--model is no option here, its value stands by itself: oido evaluate [options] "
+            "NAME-or-FILE DATA (oido evaluate --help",
+        ),
         ("classify x.wav --zzz", "there is no option --zzz (oido classify --help"),
         ("classify x.wav --hop", "--hop needs one argument"),
         ("classify x.wav --labels all-of", "--labels must be one of specific, all, not 'all-of'"),

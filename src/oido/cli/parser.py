@@ -88,6 +88,13 @@ class Parser(argparse.ArgumentParser):
         if option is None:
             return tr("what is {word!r}? It is one word too many", word=words[0])
         option = option.partition("=")[0]
+        if any(option == f"--{action.dest}" for action in self._get_positional_actions()):
+            return tr(
+                "{option} is no option here, its value stands by itself: {prog} {usage}",
+                option=option,
+                prog=self.prog,
+                usage=self._short_usage(),
+            )
         near = _nearest(option, self._option_string_actions)
         return tr("there is no option {option}{near}", option=option, near=near)
 
