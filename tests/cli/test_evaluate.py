@@ -10,7 +10,10 @@ import pytest
 
 import oido
 from oido.cli import evaluate
+from oido.heads import Head
+from oido.models.tflite.metadata_writer import annotate
 from tests.datasets.recordings import record
+from tests.models.tflite.test_metadata_heads import graph_of
 
 pytest.importorskip("sklearn")
 
@@ -133,3 +136,31 @@ def test_guessed_sources_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "by their names, 2 recordings" in capsys.readouterr().err
     assert run("yamnet/classification", str(data), "--each-is-a-source") == 0
     assert "by their names" not in capsys.readouterr().err
+
+
+def test_a_head_of_several_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, figures = tmp_path / "m.tflite", tmp_path / "f.json"
+    heads = [Head("place", ("in", "out")), Head("scores", ("Dog", "Cat", "Owl"))]
+    model.write_bytes(annotate(graph_of(2, 3), heads, sample_rate_hz=8_000))
+    table = tmp_path / "clips.csv"
+    record(tmp_path / "1.wav", seconds=4.0)
+    table.write_text("file,start_time,end_time,label\n1.wav,0,2,in\n1.wav,2,4,out\n", "utf-8")
+    words = (str(model), str(table), "--json", str(figures))
+    assert run(*words, "--head", "place") == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert {row["label"] for row in content["classes"]} == {"in", "out"}
+    assert content["facts"]["head"] == "place"
+    with pytest.raises(oido.OptionError, match="no label 'in'"):
+        run(*words)
+    with pytest.raises(oido.OptionError, match="no head 'base'; it has place, scores"):
+        run(*words, "--head", "base")
+    data = oido.Dataset.load(table)
+    by_name = oido.evaluate(model, data, head="place").to_dict()
+    placed = oido.AudioClassifier(model, head="place")
+    assert oido.evaluate(placed, data).to_dict()["classes"] == by_name["classes"]
+    with pytest.raises(oido.OptionError, match="of the head 'place' already"):
+        oido.evaluate(placed, data, head="scores")
+    pytest.importorskip("sed_scores_eval", reason="needs oido[evaluate]")
+    assert run(*words, "--events", "--head", "place") == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert {row["label"] for row in content["events"]["classes"]} == {"in", "out"}
