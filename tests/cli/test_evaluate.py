@@ -150,8 +150,12 @@ def test_a_head_of_several_is_judged(tmp_path: Path, capsys: pytest.CaptureFixtu
     content = json.loads(figures.read_text("utf-8"))
     assert {row["label"] for row in content["classes"]} == {"in", "out"}
     assert content["facts"]["head"] == "place"
-    with pytest.raises(oido.OptionError, match="no label 'in'"):
+    with pytest.raises(oido.OptionError, match=r"no label 'in'.*: background, where it has none$"):
         run(*words)
+    (tmp_path / "names.csv").write_text("in,Dog\nout,background\n", "utf-8")
+    assert run(*words, "--map", str(tmp_path / "names.csv")) == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert (content["clips"], [row["clips"] for row in content["classes"]]) == (2, [1, 0, 0])
     with pytest.raises(oido.OptionError, match="no head 'base'; it has place, scores"):
         run(*words, "--head", "base")
     data = oido.Dataset.load(table)
