@@ -152,9 +152,9 @@ def test_the_nearest_is_offered_in_the_language_it_is_nearest_in(model, name, ne
 
 
 def test_a_few_labels_are_listed_where_none_is_near(model):
-    with pytest.raises(UnknownLabelError, match="no label 'Rooster'; it has 'Dog bark', 'Rain'$"):
+    with pytest.raises(UnknownLabelError, match=r"no label 'Rooster'; it has 'Dog bark', 'Rain'$"):
         label_indices(("Dog bark", "Rain"), ["Rooster"])
-    with pytest.raises(UnknownLabelError, match="'qqqqqqq'; see `oido models info --labels`$"):
+    with pytest.raises(UnknownLabelError, match=r"'qqqqqqq'; see `oido models info --labels`$"):
         label_indices(model.labels, ["qqqqqqq"])
 
 

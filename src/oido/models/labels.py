@@ -20,7 +20,6 @@ from oido.dialects import decode_text, split_lines
 from oido.errors import OptionError, UnknownLabelError
 from oido.messages import tr
 
-
 _FEW = 10
 """Labels that a message can list."""
 
