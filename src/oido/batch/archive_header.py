@@ -42,7 +42,7 @@ def read_header(storage: Storage) -> dict[str, Any]:
     """The header. Raises OptionError if there is none."""
     try:
         header: dict[str, Any] = json.loads(storage.read(HEADER))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise OptionError(
             tr(
                 "{url}: is not a results folder of `oido batch` (it has no {header})",
@@ -58,7 +58,7 @@ def read_header(storage: Storage) -> dict[str, Any]:
                 "{url}: {header} cannot be read ({error})",
                 url=storage.url,
                 header=HEADER,
-                error=error,
+                error=getattr(error, "strerror", None) or error,
             )
         ) from error
     version = header.get("archive_version") if isinstance(header, dict) else None
