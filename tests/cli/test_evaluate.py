@@ -168,3 +168,11 @@ def test_a_head_of_several_is_judged(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(*words, "--events", "--head", "place") == 0
     content = json.loads(figures.read_text("utf-8"))
     assert {row["label"] for row in content["events"]["classes"]} == {"in", "out"}
+
+
+def test_events_are_refused_before_anything_is_heard(tmp_path: Path) -> None:
+    pytest.importorskip("sed_scores_eval", reason="needs oido[evaluate]")
+    (tmp_path / "Siren").mkdir()
+    (tmp_path / "Siren" / "no-sound.wav").write_bytes(b"")  # which hearing would call so
+    with pytest.raises(oido.OptionError, match=r"no region with an event.*without times"):
+        run("yamnet/classification", str(tmp_path), "--events")

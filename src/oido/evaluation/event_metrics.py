@@ -20,7 +20,7 @@ from oido.errors import AudioError, OptionError
 from oido.evaluation.bootstrap import Bootstrap, Estimate, plain
 from oido.evaluation.evaluate import classifier_of
 from oido.evaluation.metrics import f1_of, row_means
-from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
+from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables, require_library
 from oido.inference.classifier import AudioClassifier
 from oido.messages import shown, tr
 from oido.models.model import AudioModel
@@ -198,7 +198,11 @@ def judge_events(
     ):
         if not 0 <= value < math.inf:
             raise OptionError(tr("{name} must be 0 or more, not {value:g}", name=name, value=value))
+    require_library()
     classifier = classifier_of(model, head)
+    # A siren that is also told as a fire engine is a siren all the same.
+    selection = classifier.postprocessor.selector.selection
+    classifier = classifier.selecting(replace(selection, labels="all"))
     columns = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
     if len(set(columns.values())) < len(columns):
         raise OptionError(
