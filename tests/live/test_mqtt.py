@@ -466,6 +466,12 @@ def test_ids_differ_by_machine_and_by_process(
         assert len(client) <= 23
 
 
+@pytest.mark.parametrize("kept", [b"", b"\xff", b"[1]", b"{", b"[" * 100_000, b'{"name": "x"}'])
+def test_what_another_program_keeps_there_is_none_of_ours(kept: bytes) -> None:
+    assert mqtt._status_of(kept) is None
+    assert mqtt._status_of(b'{"availability_topic": "oido/status/1"}') == "oido/status/1"
+
+
 def test_topics_that_an_id_cannot_hold_are_different_devices() -> None:
     devices = {mqtt._as_id(topic) for topic in ("厨房", "客厅", "küche", "k_che", "kiche")}
     assert len(devices) == 5

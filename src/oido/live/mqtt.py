@@ -317,5 +317,5 @@ def _status_of(payload: bytes) -> Any:
     """The status topic in what `discovery` made; None in anything else."""
     try:
         return json.loads(payload).get("availability_topic")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
