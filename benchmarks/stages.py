@@ -51,21 +51,29 @@ def stages_of(model: str, path: Path) -> dict[str, float]:
     import numpy as np
 
     import oido
+    from oido.inference.block import BATCH_WINDOWS
     from oido.inference.predictor import Predictor
     from oido.models.model import EnsembleNetwork
+    from oido.signal.framing import WindowFramer
 
     classifier = oido.AudioClassifier(model, jobs=1)
     network, hop = classifier.model.network, classifier.windowing.hop_samples
     n = len(classifier.classify(path).scores)
-    parts = [(classifier.model, classifier.stream(path).waveform(), hop)]
+    first = network.first if isinstance(network, EnsembleNetwork) else classifier.model
+    # As they are heard: of a whole recording in one call, equal patches, such as those of a minute
+    # that repeats, would be computed once.
+    framer = WindowFramer(classifier.windowing, BATCH_WINDOWS)
+    segments = [*framer.push(classifier.stream(path).waveform()), *framer.flush()]
+    parts = [(first, segment.waveform, hop) for segment in segments]
     if isinstance(network, EnsembleNetwork):
         # Pieces are repeated until the second's window is full; each is a segment of its own.
         second = network.second
         waveform = oido.AudioClassifier(second, jobs=1).stream(path).waveform()
         length, pieces = second.windows.window_samples, network.pieces.count(len(waveform))
         repeated = np.resize(waveform, (pieces, length)).astype(np.float32)
-        parts = [(network.first, parts[0][1], hop), *((second, w, length) for w in repeated)]
-    made = {part.name: Predictor.of(part, framewise=True) for part, _, _ in parts}
+        parts += [(second, w, length) for w in repeated]
+    models = {part.name: part for part, _, _ in parts}
+    made = {name: Predictor.of(part, framewise=True) for name, part in models.items()}
     predictors = [(made[part.name], waveform, hop) for part, waveform, hop in parts]
 
     def patches() -> None:

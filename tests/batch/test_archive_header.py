@@ -128,3 +128,9 @@ def test_a_model_of_ones_own_brings_its_licence(tmp_path: Path, licence: str) ->
     header = json.loads((tmp_path / "out" / HEADER).read_text())
     assert header["model"]["name"] == "mine"
     assert header["model"].get("licence") == (licence if licence.startswith("CC") else None)
+
+
+def test_a_file_is_no_results_folder(tmp_path: Path) -> None:
+    (tmp_path / "own.tflite").write_bytes(b"")
+    with pytest.raises(OptionError, match=r"own\.tflite: is not a results folder"):
+        read_folder(str(tmp_path / "own.tflite"))

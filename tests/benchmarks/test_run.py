@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from tests.signal.decode.wav_bytes import wav
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -104,3 +107,18 @@ def test_parts_are_asked_for_by_their_names() -> None:
     )
     assert done.returncode == 2
     assert "there is no 'colds' here, only formats, stages" in done.stderr
+
+
+def test_the_network_s_share_of_a_minute_that_repeats_is_that_of_the_minute(
+    run: Any, tmp_path: Path
+) -> None:
+    """Equal patches of one call are computed once, and no recording is heard in one call."""
+    import stages
+
+    minute = np.random.default_rng(0).normal(0, 0.1, 60 * 16_000)
+    times = {}
+    for minutes in (1, 4):
+        path = tmp_path / f"{minutes}.wav"
+        path.write_bytes(wav(np.tile(minute, minutes), 16_000))
+        times[minutes] = stages.stages_of("yamnet/classification", path)["network"]
+    assert times[4] > 0.6 * times[1]

@@ -10,7 +10,10 @@ import pytest
 
 import oido
 from oido.cli import evaluate
+from oido.heads import Head
+from oido.models.tflite.metadata_writer import annotate
 from tests.datasets.recordings import record
+from tests.models.tflite.test_metadata_heads import graph_of
 
 pytest.importorskip("sklearn")
 
@@ -133,3 +136,43 @@ def test_guessed_sources_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "by their names, 2 recordings" in capsys.readouterr().err
     assert run("yamnet/classification", str(data), "--each-is-a-source") == 0
     assert "by their names" not in capsys.readouterr().err
+
+
+def test_a_head_of_several_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, figures = tmp_path / "m.tflite", tmp_path / "f.json"
+    heads = [Head("place", ("in", "out")), Head("scores", ("Dog", "Cat", "Owl"))]
+    model.write_bytes(annotate(graph_of(2, 3), heads, sample_rate_hz=8_000))
+    table = tmp_path / "clips.csv"
+    record(tmp_path / "1.wav", seconds=4.0)
+    table.write_text("file,start_time,end_time,label\n1.wav,0,2,in\n1.wav,2,4,out\n", "utf-8")
+    words = (str(model), str(table), "--json", str(figures))
+    assert run(*words, "--head", "place") == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert {row["label"] for row in content["classes"]} == {"in", "out"}
+    assert content["facts"]["head"] == "place"
+    with pytest.raises(oido.OptionError, match=r"no label 'in'.*: background, where it has none$"):
+        run(*words)
+    (tmp_path / "names.csv").write_text("in,Dog\nout,background\n", "utf-8")
+    assert run(*words, "--map", str(tmp_path / "names.csv")) == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert (content["clips"], [row["clips"] for row in content["classes"]]) == (2, [1, 0, 0])
+    with pytest.raises(oido.OptionError, match="no head 'base'; it has place, scores"):
+        run(*words, "--head", "base")
+    data = oido.Dataset.load(table)
+    by_name = oido.evaluate(model, data, head="place").to_dict()
+    placed = oido.AudioClassifier(model, head="place")
+    assert oido.evaluate(placed, data).to_dict()["classes"] == by_name["classes"]
+    with pytest.raises(oido.OptionError, match="of the head 'place' already"):
+        oido.evaluate(placed, data, head="scores")
+    pytest.importorskip("sed_scores_eval", reason="needs oido[evaluate]")
+    assert run(*words, "--events", "--head", "place") == 0
+    content = json.loads(figures.read_text("utf-8"))
+    assert {row["label"] for row in content["events"]["classes"]} == {"in", "out"}
+
+
+def test_events_are_refused_before_anything_is_heard(tmp_path: Path) -> None:
+    pytest.importorskip("sed_scores_eval", reason="needs oido[evaluate]")
+    (tmp_path / "Siren").mkdir()
+    (tmp_path / "Siren" / "no-sound.wav").write_bytes(b"")  # which hearing would call so
+    with pytest.raises(oido.OptionError, match=r"no region with an event.*without times"):
+        run("yamnet/classification", str(tmp_path), "--events")

@@ -13,8 +13,11 @@ import pytest
 from oido.cli.main import run
 from oido.models import fetch
 from oido.models.loading import load_model
+from oido.models.networks.student import network
 from oido.models.registry import CATALOG, DEFAULT_MODEL, UrlSource, card
 from oido.models.tflite.builder import GraphWriter
+from oido.params import FixedPointParams
+from tests.models.networks.test_student import weights_of
 
 
 def test_models_list_info_verify(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +100,19 @@ def test_annotated_into_another_file_nothing_else_changes(bare: Path, tmp_path: 
     assert bare.read_bytes() == before
     assert load_model(tmp_path / "new.tflite").name == "my birds"
     assert not list(tmp_path.glob("*.orig*"))
+
+
+def test_what_oido_could_not_use_is_not_written(
+    bare: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = network(weights_of(3), FixedPointParams(), "sigmoid")  # of features, says nobody
+    bare.write_bytes(content)
+    files = sorted(bare.parent.iterdir())
+    assert annotate(bare) == 1
+    assert f"{bare} is not written, because oido could not use it" in capsys.readouterr().err
+    assert bare.read_bytes() == content
+    assert annotate(bare, "-o", str(bare.with_name("new.tflite"))) == 1
+    assert sorted(bare.parent.iterdir()) == files
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -140,7 +141,7 @@ def test_a_table_is_shown_where_no_file_is_wanted(
 ) -> None:
     assert run(sites, "--by", "site", "--site", "{site}/*", "--label", "perro") == 0
     shown = capsys.readouterr().out.splitlines()
-    assert "from a score (no probability) of 0.2 on" in shown[-4]
+    assert "with a score (no probability) of at least 0.2" in shown[-4]
     assert [line.split()[:4] for line in shown[-3:]] == [
         ["site", "recordings", "recorded_hours", "events"],
         ["A", "1", "0.0333", "1"],
@@ -203,3 +204,30 @@ def test_examples_are_in_the_page_and_told(
     assert "<audio" not in text
     with pytest.raises(OptionError, match="there are 0 examples of a label or more, not -1"):
         run(results, "-o", str(page), "--examples", "-1")
+
+
+def test_recordings_unlike_what_was_taught_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def report_of(name: str, unknown: list[bool | None]) -> tuple[str, str, dict[str, Any]]:
+        maker = FolderMaker(tmp_path / name, model="birds")
+        rows = [recording(f"{n}.wav", 60.0, unknown=each) for n, each in enumerate(unknown)]
+        maker.commit({"recordings": rows})
+        page, figures = tmp_path / "r.html", tmp_path / "r.json"
+        assert run(str(maker.folder), "-o", str(page), "--json", str(figures), "-q") == 0
+        text = re.sub(r"<[^>]*>", "", page.read_text("utf-8"))
+        return capsys.readouterr().out, text, json.loads(figures.read_text("utf-8"))
+
+    out, page, figures = report_of("most", [True, True, False, None])
+    assert "unlike everything that the model was taught: 2 of 3 recordings\n" in out
+    assert "says little of what is in them" in out
+    assert "Caution: 2 of 3 recordings: unlike everything that the model was taught" in page
+    assert (figures["unlike"], figures["compared"]) == (2, 3)
+    assert "with a score (no probability) of at least the model's own threshold" in out
+    out, page, figures = report_of("some", [True, False, False])
+    assert "taught: 1 of 3 recordings\n" in out
+    assert "says little" not in out
+    assert "Note: 1 of 3 recordings" in page
+    out, page, figures = report_of("none", [None, None])
+    assert "unlike" not in out + page
+    assert (figures["unlike"], figures["compared"]) == (0, 0)

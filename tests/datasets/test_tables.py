@@ -117,6 +117,8 @@ def test_missing_files_are_left_out_and_told_once(desk: Path) -> None:
 def test_a_table_in_the_wrong_place(desk: Path) -> None:
     with pytest.raises(OptionError, match=r"none of the 2 files .* there, the first .*y\.wav"):
         load(desk, "file,label\ny.wav,owl\nz.wav,owl\n")
+    with pytest.raises(OptionError, match=r"the only file that it names, .*y\.wav, is not there"):
+        load(desk, "file,label\ny.wav,owl\ny.wav,wren\n")
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def test_clips_that_cannot_be_heard_are_left_out_and_told(custom: Path, tmp_path
     report = evaluate(custom, oido.Dataset.from_clips([bad[0], *good, *bad[1:]]))
     assert [clip.path for clip in report.judged.clips] == [clip.path for clip in good]
     assert [entry.name for entry in report.left_out] == [str(clip) for clip in bad]
+    assert [str(clip) in entry.reason for clip, entry in zip(bad, report.left_out)] == [False] * 3
     assert "left out: 3" in str(report)
     with pytest.raises(oido.OptionError, match="none of the 3 clips can be heard"):
         evaluate(custom, oido.Dataset.from_clips(bad))

@@ -53,6 +53,19 @@ def test_the_quantised_yamnet_stays_what_it_is_and_shows_its_embedding(
     assert (outputs.embeddings == expected).all()
 
 
+def test_the_model_s_own_file_is_kept_where_it_is_replaced(
+    model: AudioModel, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.tflite"
+    export(model, own)
+    before = own.read_bytes()
+    export(own, own, embedding=True)
+    assert own.read_bytes() != before
+    assert (tmp_path / "own.tflite.orig").read_bytes() == before
+    export(own, tmp_path / "other.tflite")
+    assert len(list(tmp_path.glob("*.orig*"))) == 1
+
+
 def test_float_activations_in_a_file(real_windows: np.ndarray, tmp_path: Path) -> None:
     loaded = load_model("yamnet/classification", precision="float32")
     report = export(loaded, tmp_path / "y.tflite")

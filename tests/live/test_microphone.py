@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import deque
@@ -71,7 +72,9 @@ class Sounddevice:
         return found[0]
 
     def InputStream(self, **options: Any) -> Sounddevice:  # noqa: N802
+        os.write(2, b"ALSA lib pcm.c:1: a device is missing\n")
         if self.busy:
+            os.write(2, b"Expression 'ret' failed in 'src/pa_linux_alsa.c', line: 1736\n")
             raise PortAudioError("Device unavailable [PaErrorCode -9985]")
         self.options = options
         return self
@@ -202,3 +205,16 @@ def test_without_sounddevice_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingExtraError, match=r"oido\[live\]"):
         input_devices()
+
+
+def test_what_portaudio_says_of_its_source_is_left_out_and_nothing_else(
+    card: Sounddevice, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card.busy = True
+    with pytest.raises(AudioNotFoundError, match="cannot be opened"):
+        MicrophoneReader()
+    os.write(2, b"and after it\n")
+    assert capfd.readouterr().err == "ALSA lib pcm.c:1: a device is missing\nand after it\n"
+    card.busy = False
+    MicrophoneReader()
+    assert "a device is missing" in capfd.readouterr().err

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -147,11 +148,16 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker.kill()
 
 
+def status_of(action: Mqtt) -> str:
+    """Where this listener says that it is there."""
+    return action._status
+
+
 def test_states_discovery_and_goodbye(broker: Broker) -> None:
     home, said = Home(broker), list[str]()
     action = Mqtt(f"{broker.url}/flat/kitchen")
     action.open([ALARM], said.append)
-    home.wait_for("flat/kitchen/status", "online")
+    home.wait_for(status_of(action), "online")
     home.wait_for("flat/kitchen/alarm", '"OFF"')
     device = f"oido_flat_kitchen_{machine_id()}"
     text = home.wait_for(f"homeassistant/binary_sensor/{device}/alarm/config", "{")
@@ -161,14 +167,15 @@ def test_states_discovery_and_goodbye(broker: Broker) -> None:
     action.do(Message(OFF))
     home.wait_for("flat/kitchen/alarm", '"OFF"')
     action.close()
-    home.wait_for("flat/kitchen/status", "offline")
+    home.wait_for(status_of(action), "offline")
     home.close()
 
     # What Home Assistant's documentation asks of a binary sensor.
     assert config["payload_on"] == state["state"] == "ON"
     assert config["payload_off"] == "OFF"
     assert config["value_template"] == "{{ value_json.state }}"
-    assert config["availability_topic"] == "flat/kitchen/status"
+    assert re.fullmatch("flat/kitchen/status/[0-9a-f]{8}", config["availability_topic"])
+    assert config["availability_topic"] == status_of(action)
     assert config["json_attributes_topic"] == config["state_topic"]
     assert config["name"] == "Smoke detector, smoke alarm"
     assert config["unique_id"] == f"{device}_alarm"
@@ -179,10 +186,67 @@ def test_states_discovery_and_goodbye(broker: Broker) -> None:
 
     # All are retained: who comes later gets the last of each.
     late = Home(broker)
-    late.wait_for("flat/kitchen/status", "offline")
+    late.wait_for(status_of(action), "offline")
     late.wait_for("flat/kitchen/alarm", '"OFF"')
     assert all(retained for _, _, retained in late.messages)
     late.close()
+
+
+def listener(broker: Broker, source: str, *slugs: str, url: str = "/home") -> Mqtt:
+    """One that is connected; its triggers are called so."""
+    action = Mqtt(broker.url + url)
+    action.open([ALARM._replace(slug=slug, source=source) for slug in slugs], print)
+    return action
+
+
+def sensors_of(home: Home) -> dict[str, str]:
+    """What Home Assistant knows: sensors, and each one's status."""
+    found = {}
+    for topic, text in dict(home.last).items():
+        if topic.endswith("/config") and text:
+            found[topic.split("/")[-2]] = home.last[json.loads(text)["availability_topic"]]
+    return found
+
+
+def test_a_listener_that_ends_leaves_the_sensors_of_another(broker: Broker) -> None:
+    home = Home(broker)
+    mic, camera = listener(broker, "mic", "dog"), listener(broker, "rtsp://camera", "cat")
+    for action in (mic, camera):
+        home.wait_for(status_of(action), "online")
+    assert sensors_of(home) == {"dog": "online", "cat": "online"}
+    mic.close()
+    home.wait_for(status_of(mic), "offline")
+    assert sensors_of(home) == {"dog": "offline", "cat": "online"}
+    camera._client.socket().shutdown(socket.SHUT_RDWR)  # it vanishes
+    camera._client.loop_stop()
+    home.wait_for(status_of(camera), "offline")
+    home.close()
+
+
+def test_sensors_of_triggers_that_are_no_more_are_taken_back(broker: Broker) -> None:
+    home = Home(broker)
+    other = listener(broker, "rtsp://camera", "cat")
+    before = listener(broker, "mic", "dog", "bell")
+    home.wait_for(status_of(before), "online")
+    before.close()
+    home.wait_for(status_of(before), "offline")
+    assert set(sensors_of(home)) == {"cat", "dog", "bell"}
+    after = listener(broker, "mic", "glass", "bell")
+    assert status_of(after) == status_of(before)
+    where = after._config_topic("dog")
+    with home._came:
+        assert home._came.wait_for(lambda: home.last[where] == "", 20)
+    home.wait_for(status_of(after), "online")
+    assert sensors_of(home) == dict.fromkeys(("cat", "glass", "bell"), "online")
+    # A second one of the same source does not take the first one's sensors away.
+    twin = listener(broker, "mic", "siren")
+    home.wait_for(twin._config_topic("siren"), "{")
+    twin.close()
+    home.wait_for(status_of(twin), "offline")
+    assert set(sensors_of(home)) == {"cat", "glass", "bell", "siren"}
+    for each in (other, after):
+        each.close()
+    home.close()
 
 
 def test_a_broker_that_is_started_anew_learns_all_again(broker: Broker) -> None:
@@ -190,7 +254,7 @@ def test_a_broker_that_is_started_anew_learns_all_again(broker: Broker) -> None:
     action = Mqtt(f"{broker.url}/oido")
     action.open([ALARM], said.append)
     home = Home(broker)
-    home.wait_for("oido/status", "online")
+    home.wait_for(status_of(action), "online")
     broker.kill()
     limit = time.monotonic() + 20
     while not said:
@@ -199,7 +263,7 @@ def test_a_broker_that_is_started_anew_learns_all_again(broker: Broker) -> None:
     action.do(Message(ON))  # nobody is there, and hearing does not wait
     broker.start()
     home.wait_for("oido/alarm", '"ON"')
-    home.wait_for("oido/status", "online")
+    home.wait_for(status_of(action), "online")
     later = Home(broker)  # what a home automation that starts now gets
     later.wait_for(f"homeassistant/binary_sensor/oido_oido_{machine_id()}/alarm/config", "{")
     later.wait_for("oido/alarm", '"ON"')
@@ -222,7 +286,7 @@ def test_what_is_over_before_the_broker_answers_reaches_it(broker: Broker) -> No
     action.close()
     home = Home(broker)
     assert json.loads(home.wait_for("short/alarm", '"trigger"'))["state"] == "OFF"
-    home.wait_for("short/status", "offline")
+    home.wait_for(status_of(action), "offline")
     home.close()
     assert said == []
 
@@ -249,10 +313,10 @@ def test_if_oido_vanishes_the_broker_says_so(broker: Broker) -> None:
     action = Mqtt(f"{broker.url}/ear")
     action.open([ALARM], print)
     home = Home(broker)
-    home.wait_for("ear/status", "online")
+    home.wait_for(status_of(action), "online")
     action._client.socket().shutdown(socket.SHUT_RDWR)
     action._client.loop_stop()
-    home.wait_for("ear/status", "offline")
+    home.wait_for(status_of(action), "offline")
     home.close()
 
 
@@ -279,8 +343,8 @@ def test_discovery_can_be_left_out_and_the_prefix_chosen(broker: Broker) -> None
     )
     plain.open([ALARM], print)
     named.open([ALARM], print)
-    home.wait_for("plain/status", "online")
-    home.wait_for("named/status", "online")
+    home.wait_for(status_of(plain), "online")
+    home.wait_for(status_of(named), "online")
     home.wait_for("ha/binary_sensor/oido_named_attic_2/alarm/config", "named/alarm")
     plain.close()
     named.close()
@@ -334,6 +398,28 @@ def test_certificate_password_and_dead_host_are_three_sentences(
     broker.kill()
 
 
+def test_the_other_kind_of_port_is_named(tmp_path: Path, authority: Authority) -> None:
+    for folder, its in (("plain", None), ("tls", authority)):
+        (tmp_path / folder).mkdir()
+        broker = Broker(tmp_path / folder, its)
+        broker.start()
+        own, other = ("mqtt", "mqtts") if its else ("mqtts", "mqtt")
+        (said,) = messages_of(f"{own}://127.0.0.1:{broker.port}")
+        assert f"this port is perhaps for {other}://, not for {own}://; oido keeps" in said
+        broker.kill()
+    with socket.create_server(("127.0.0.1", 0)) as server:  # one that answers, but no TLS
+
+        def answer() -> None:
+            with server.accept()[0] as client:
+                client.recv(99)
+                client.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        (said,) = messages_of(f"mqtts://127.0.0.1:{server.getsockname()[1]}")
+    assert "does not answer as a TLS server does" in said
+    assert "perhaps for mqtt://, not for mqtts://" in said
+
+
 def test_a_broker_that_wants_a_certificate_of_the_clients(
     tmp_path: Path, authority: Authority
 ) -> None:
@@ -378,6 +464,12 @@ def test_ids_differ_by_machine_and_by_process(
     for client in clients:  # what every broker must take (MQTT 3.1.1, 3.1.3.1)
         assert client.isalnum()
         assert len(client) <= 23
+
+
+@pytest.mark.parametrize("kept", [b"", b"\xff", b"[1]", b"{", b"[" * 100_000, b'{"name": "x"}'])
+def test_what_another_program_keeps_there_is_none_of_ours(kept: bytes) -> None:
+    assert mqtt._status_of(kept) is None
+    assert mqtt._status_of(b'{"availability_topic": "oido/status/1"}') == "oido/status/1"
 
 
 def test_topics_that_an_id_cannot_hold_are_different_devices() -> None:

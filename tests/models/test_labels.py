@@ -151,6 +151,13 @@ def test_the_nearest_is_offered_in_the_language_it_is_nearest_in(model, name, ne
         label_indices(model.labels, [name])
 
 
+def test_a_few_labels_are_listed_where_none_is_near(model):
+    with pytest.raises(UnknownLabelError, match=r"no label 'Rooster'; it has 'Dog bark', 'Rain'$"):
+        label_indices(("Dog bark", "Rain"), ["Rooster"])
+    with pytest.raises(UnknownLabelError, match=r"'qqqqqqq'; see `oido models info --labels`$"):
+        label_indices(model.labels, ["qqqqqqq"])
+
+
 def test_six_of_audiosets_labels_are_not_yamnets(model):
     with pytest.raises(UnknownLabelError, match="no label 'Grito de batalla'"):
         label_indices(model.labels, ["Grito de batalla"])

@@ -40,6 +40,7 @@ RECORDINGS = [
     ("tags", "string"),
     ("heard_at", "string"),
     ("hearing_seconds", "double"),
+    ("unknown", "bool"),
 ]
 
 

@@ -157,6 +157,13 @@ def test_every_text_of_the_page_has_a_translation(
     assert [t for t in asked if SPANISH[t].count("{}") != t.count("{}")] == []
 
 
+def test_thresholds_of_some_labels_stand_beside_the_model_s_own(tmp_path: Path) -> None:
+    with Results(str(full_archive(tmp_path / "a"))) as results:
+        summary = summarize(results)
+    page = html_page(replace(summary, threshold=None, label_thresholds={"Dog": 0.75}))
+    assert "own threshold of its label, or else 0.2. Of others: Dog 0.75." in Reader(page).text
+
+
 def test_a_language_that_is_none() -> None:
     with pytest.raises(OptionError, match="choose from en, es"):
         Words("fr")

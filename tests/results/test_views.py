@@ -9,6 +9,8 @@ import duckdb
 import pytest
 from pyarrow.parquet import read_schema
 
+from oido.batch.arrow_rows import schemas
+from oido.results import Results
 from oido.results.views import TABLES, alike, rows_of, with_times
 from tests.results.results_folders import FolderMaker, event, recording
 
@@ -74,3 +76,9 @@ def test_times_are_added_at_the_end_for_those_who_want_them() -> None:
     duckdb_here.execute("CREATE TABLE clock (file VARCHAR, recorded_at TIMESTAMPTZ, time_from INT)")
     timed = duckdb_here.sql(with_times("events", source, True))
     assert timed.columns == [*duckdb_here.sql(source).columns, "start_at"]
+
+
+def test_an_empty_archive_has_all_columns_of_recordings(tmp_path: Path) -> None:
+    with Results(str(FolderMaker(tmp_path / "results").folder)) as results:
+        columns = results.sql("SELECT * FROM recordings").schema.names
+    assert set(columns) >= set(schemas(calibrated=False)["recordings"].names)

@@ -15,8 +15,11 @@ from oido.review.items import ReviewItem
 from oido.review.queues import FixedQueue, ItemSource, QueueChoice, make_queue
 from oido.review.session import ReviewSession, ReviewSettings, id_of
 from oido.search.label_store import Answer, LabelStore
+from tests.results.results_folders import FolderMaker, recording
+from tests.review.archives import NAMES
 
-OWLS = [ReviewItem("a.wav", 2.0 * n, 2.0 * n + 1, "Owl", n / 20) for n in range(20)]
+HERE = NAMES[1]
+OWLS = [ReviewItem(HERE, 2.0 * n, 2.0 * n + 1, "Owl", n / 20) for n in range(20)]
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_an_answer_is_stored_at_once_with_all_that_is_known(
     assert item == OWLS[0]
     review.answer("Ana", first, "yes")
     (answer,) = store.answers()
-    assert (answer.recording, answer.start_time, answer.end_time) == ("a.wav", 0.0, 1.0)
+    assert (answer.recording, answer.start_time, answer.end_time) == (HERE, 0.0, 1.0)
     assert (answer.label, answer.verdict, answer.who) == ("Owl", "yes", "Ana")
     assert (answer.value, answer.choice) == (0.0, "stratified")
     assert (answer.model, answer.query) == ("yamnet/classification", "oido review --label Owl")
@@ -68,9 +71,9 @@ def test_what_the_page_holds_does_not_come_twice(results: Results, store: LabelS
 
 def test_answers_from_elsewhere_count_too(results: Results, store: LabelStore) -> None:
     review = session(results, store)
-    mostly = Answer("a.wav", 2.1, 3.1, "Owl", "no", who="Bo")  # the second, but for a tenth
-    half = Answer("a.wav", 4.5, 5.5, "Owl", "no", who="Bo")
-    other = Answer("a.wav", 6.0, 7.0, "Dog", "no", who="Bo")
+    mostly = Answer(HERE, 2.1, 3.1, "Owl", "no", who="Bo")  # the second, but for a tenth
+    half = Answer(HERE, 4.5, 5.5, "Owl", "no", who="Bo")
+    other = Answer(HERE, 6.0, 7.0, "Dog", "no", who="Bo")
     store.add([mostly, half, other])
     asked = {item.start_time for _, item in review.next_items("Ana", 20)}
     assert asked == {item.start_time for item in OWLS} - {2.0}
@@ -92,7 +95,7 @@ def test_another_label_is_a_no_and_a_yes(results: Results, store: LabelStore) ->
 
 
 def test_undo_is_of_this_review_and_person(results: Results, store: LabelStore) -> None:
-    store.add([Answer("a.wav", 0.0, 1.0, "Cat", "yes", who="Ana", query="oido review --label Cat")])
+    store.add([Answer(HERE, 0.0, 1.0, "Cat", "yes", who="Ana", query="oido review --label Cat")])
     review = session(results, store)
     first, second = keys(review.next_items("Ana", 2))
     bos = keys(review.next_items("Bo", 1))
@@ -112,6 +115,30 @@ def test_undo_is_of_this_review_and_person(results: Results, store: LabelStore) 
     }
     assert len(store.history()) == 5  # nothing was deleted
     again.answer("Ana", second, "yes")  # without having been asked again: its id is known
+
+
+def test_the_same_words_asked_of_two_archives_are_two_reviews(
+    results: Results, store: LabelStore, tmp_path: Path
+) -> None:
+    maker = FolderMaker(tmp_path / "other")
+    maker.commit({"recordings": [recording("other.wav", 60.0)]})
+    other_owls = FixedQueue([item._replace(recording="other.wav") for item in OWLS])
+    with Results(str(maker.folder)) as other_results:
+        here, there = session(results, store), session(other_results, store, other_owls)
+        (key, item), *_ = here.next_items("Ana", 1)
+        here.answer("Ana", key, "yes")
+        for other_key in keys(there.next_items("Ana", 2)):
+            there.answer("Ana", other_key, "no")
+        here.next_items("Ana", 1)  # which looks into the store again
+        assert [each.progress("Ana")["yours"] for each in (here, there)] == [1, 2]
+        assert here.undo("Ana") == (key, item)  # not the last of all, which is of the other
+        assert here.undo("Ana") is None
+        assert {answer.recording for answer in store.answers()} == {"other.wav"}
+    # Of the same recordings, heard by another model, neither.
+    again = session(results, store, model="birds")
+    (key, _), *_ = again.next_items("Ana", 1)
+    again.answer("Ana", key, "yes")
+    assert session(results, store).undo("Ana") is None
 
 
 def test_two_people_are_not_asked_the_same(results: Results, store: LabelStore) -> None:
@@ -158,12 +185,12 @@ def test_channels_at_the_same_time_are_two_places(results: Results, store: Label
     assert [(a.channel, a.verdict) for a in store.answers()] == [(0, "yes"), (1, "no")]
     assert review.undo("Ana") == (second, right)
     # An answer to a recording as a whole is one to each of its channels.
-    store.add([Answer("a.wav", 0.0, 1.0, "Owl", "no", who="Bo")])
+    store.add([Answer(HERE, 0.0, 1.0, "Owl", "no", who="Bo")])
     assert review.next_items("Ana", 5) == []
 
 
 def test_an_answer_in_another_spelling_is_one(results: Results, store: LabelStore) -> None:
-    store.add([Answer("a.wav", 0.0, 1.0, "owl", "no", who="Bo")])
+    store.add([Answer(HERE, 0.0, 1.0, "owl", "no", who="Bo")])
     assert keys(session(results, store).next_items("Ana", 1)) == [id_of(OWLS[1])]
 
 
@@ -190,7 +217,7 @@ def test_facts_of_recordings(results: Results, store: LabelStore) -> None:
     assert known.duration == 60.0
     assert known.location == str(Path(results.url).parent / "rec/north/20231015_063000.wav")
     assert f"{known.recorded_at:%Y-%m-%d %H:%M}" == "2023-10-15 06:30"
-    assert review.recording(OWLS[0]) == ("a.wav", 0.0, None)
+    assert review.recording(OWLS[0]._replace(recording="d.wav")) == ("d.wav", 0.0, None)
 
 
 class State(NamedTuple):

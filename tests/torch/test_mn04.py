@@ -202,6 +202,9 @@ def test_other_files_are_refused(tmp_path):
         Mn04.from_pretrained(tmp_path / "none.pt")
     with pytest.raises(ModelFormatError, match=r"come from \.pt, not from \.tflite"):
         Mn04.from_pretrained("yamnet/classification")
+    (tmp_path / "taught.tflite").write_bytes(b"")
+    with pytest.raises(ModelFormatError, match="begins from the weights of 'efficientat/mn04'"):
+        Mn04.from_pretrained(tmp_path / "taught.tflite")
     (tmp_path / "weights").write_bytes(b"")
     with pytest.raises(ModelFormatError, match=r"come from \.pt, not from a file without"):
         Mn04.from_pretrained(tmp_path / "weights")

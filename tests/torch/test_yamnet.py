@@ -11,8 +11,11 @@ import pytest
 import oido
 import oido.torch
 from oido.errors import InvalidSamplesError, ModelFormatError, ModelNotFoundError
+from oido.heads import Head
 from oido.models.model import AudioModel
 from oido.models.networks.yamnet import YamNetWeights, network
+from oido.models.tflite.front_end import whole_graph
+from oido.models.tflite.metadata_writer import annotate
 from oido.models.tflite.yamnet_reader import from_int8
 from oido.runtime.litert import LiteRtRuntime
 
@@ -190,6 +193,23 @@ def test_whoever_does_not_fit_is_refused(module):
         module(torch.zeros(16_000, dtype=torch.int16))
     with pytest.raises(InvalidSamplesError):
         module(torch.tensor(0.5))
+
+
+def test_of_a_taught_model_it_is_said_what_a_network_begins_from(tmp_path, model: AudioModel):
+    graph = whole_graph(model, model.path.read_bytes())
+    weights = np.random.default_rng(0).normal(0, 0.1, (2, 1024)).astype(np.float32)
+    scores = graph.writer.softmax(
+        graph.writer.dense(graph.embedding, weights, np.zeros(2, np.float32))
+    )
+    path = tmp_path / "own.tflite"
+    heads = [Head("scores", ("Dog", "Owl"))]
+    path.write_bytes(annotate(graph.writer.finish([scores]), heads, sample_rate_hz=16_000))
+    with pytest.raises(ModelFormatError) as caught:
+        YamNet.from_pretrained(path)
+    assert str(caught.value) == (
+        f"{path}: its operators are not those of a quantised YAMNet; a network for PyTorch begins "
+        "from the weights of 'yamnet/classification': a taught model does not become one again"
+    )
 
 
 def test_other_files_are_refused(tmp_path, model: AudioModel):

@@ -64,6 +64,7 @@ def test_the_report_has_what_a_microcontroller_asks_for(student: StudentResult) 
     for name in ("weights", "bytes of the arena", "false events per hour, student"):
         assert name in text
     assert "planned greedily" in text
+    assert "a student of yamnet/classification: " in text
     held_out = {clip.group for clip in student.test}
     assert not held_out & {clip.group for clip in student.train}
 
@@ -116,6 +117,16 @@ def test_windows_in_a_row_are_those_that_each_would_be_alone(exported: Path) -> 
         start = number * windows.hop_samples
         alone = classifier.classify(samples[start : start + windows.window_samples], 16_000)
         np.testing.assert_array_equal(alone.scores[0], whole.scores[number])
+
+
+def test_it_is_called_by_what_it_is_a_student_of(
+    student: StudentResult, exported: Path, tmp_path: Path
+) -> None:
+    made = load_model(exported)
+    assert made.name == "student of yamnet/classification"
+    assert "; a student of yamnet/classification. " in made.summary
+    text = student.export(tmp_path / "small.h").read_text("utf-8")
+    assert text.startswith("/* A student of yamnet/classification, made by")
 
 
 def test_the_c_file_is_the_model_with_the_tables(student: StudentResult, tmp_path: Path) -> None:

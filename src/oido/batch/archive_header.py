@@ -58,7 +58,7 @@ def read_header(storage: Storage) -> dict[str, Any]:
                 "{url}: {header} cannot be read ({error})",
                 url=storage.url,
                 header=HEADER,
-                error=error,
+                error=getattr(error, "strerror", None) or error,
             )
         ) from error
     version = header.get("archive_version") if isinstance(header, dict) else None

@@ -36,6 +36,7 @@ def add_parser(commands: Any) -> None:
     add("model NAME-or-FILE", "see `oido models list`")
     add.dataset("a folder of class folders or label tracks, or a table")
     add.label_map()
+    add.options("head")
     add(
         "--report FILE",
         "the report as one page, .html, with pictures and the worst mistakes to hear",
@@ -59,13 +60,15 @@ def _run(args: argparse.Namespace) -> int:
     require_writable(args.report, args.json)
     data = load_dataset(args)
     model = fetch_model(args.model)
+    events = None
     with offering_a_map(), show_progress(tr("clips heard"), args.quiet) as progress:
-        report = evaluate(model, data, progress=progress)
-    figures = report.to_dict()
-    if args.events:
-        from oido.evaluation.event_metrics import judge_events
+        if args.events:  # first, because it is refused where no label has times
+            from oido.evaluation.event_metrics import judge_events
 
-        events = judge_events(args.model, data)
+            events = judge_events(model, data, head=args.head, progress=progress)
+        report = evaluate(model, data, head=args.head, progress=progress)
+    figures = report.to_dict()
+    if events is not None:
         print(shown(tr("{events}\n", events=events)))
         figures["events"] = events.to_dict()
     if args.report is not None:

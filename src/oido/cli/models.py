@@ -20,6 +20,7 @@ place), then fetched. Size and SHA-256 must be the published ones, wherever a fi
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -300,11 +301,32 @@ def _annotate(args: argparse.Namespace) -> None:
         default_name=args.file.stem,
     )
     output = args.output or args.file
+    _require_usable(content, output)
     with write_atomically(output, binary=True) as file:
         file.stream.write(content)
         if output.exists() and output.samefile(args.file):
             keep_original(output)
     print(output, file=data_output())
+
+
+def _require_usable(content: bytes, output: Path) -> None:
+    """Raise ModelFormatError for a file that oido could not hear by, before it is written."""
+    from oido.inference.classifier import AudioClassifier
+
+    with tempfile.TemporaryDirectory(prefix="oido-") as folder:
+        path = Path(folder) / "annotated.tflite"
+        path.write_bytes(content)
+        try:
+            AudioClassifier(path)
+        except ModelFormatError as error:
+            reason = error.__cause__ or error  # without the path
+            raise ModelFormatError(
+                tr(
+                    "{output} is not written, because oido could not use it: {reason}",
+                    output=output,
+                    reason=reason,
+                )
+            ) from error
 
 
 def _input_values(text: str) -> tuple[str, list[float]]:

@@ -92,7 +92,9 @@ def offering_a_map() -> Iterator[None]:
         yield
     except UnknownLabelError as error:
         text = tr(
-            "{error}; --map FILE says what the model calls the labels of the data", error=error
+            "{error}; --map FILE says what the model calls the labels of the data: background, "
+            "where it has none",
+            error=error,
         )
         raise UnknownLabelError(text) from error
 

@@ -32,7 +32,9 @@ class Parser(argparse.ArgumentParser):
     def offer_all(self) -> None:
         """Add ``--help-all``, if there is anything that the short help leaves out."""
         if self.rare:
-            text = tr("show {number} rarer options, too", number=len(self.rare))
+            text = tr("show a rarer option, too")
+            if (number := len(self.rare)) > 1:
+                text = tr("show {number} rarer options, too", number=number)
             self.add_argument("--help-all", action=_Help, everything=True, help=text)
 
     def share_examples(self) -> None:

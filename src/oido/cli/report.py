@@ -237,6 +237,15 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
                 )
             )
         )
+    if s.unlike:
+        text = tr(
+            "unlike everything that the model was taught: {unlike:,} of {compared:,} recordings",
+            unlike=s.unlike,
+            compared=s.compared,
+        )
+        print(shown(text))
+    if s.is_mostly_unlike:
+        print(shown(tr("  such a model says little of what is in them")))
     least = tr("the model's own threshold") if s.threshold is None else f"{s.threshold:g}"
     others: str = ""
     if s.label_thresholds:
@@ -247,7 +256,7 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
     print(
         shown(
             tr(
-                "{count} of {count_2}, from a {value}{caveat} of {least} on{others}",
+                "{count} of {count_2}, with a {value}{caveat} of at least {least}{others}",
                 count=_count(s.events, "event"),
                 count_2=_count(len(s.labels), "label"),
                 value=value,

@@ -214,8 +214,9 @@ class LeftOut(NamedTuple):
 
     @classmethod
     def because(cls, name: str, error: object, path: str = "") -> LeftOut:
-        """Left out for an error; path: of the file, which the sentence need not name once more."""
-        return cls(name, text_of(error).removeprefix(f"{path or name}: "))
+        """Left out for an error, whose sentence need not name it once more; path: of its file."""
+        reason = text_of(error).removeprefix(f"{name}: ")
+        return cls(name, reason.removeprefix(f"{path}: ") if path else reason)
 
 
 def none_usable(left_out: Sequence[LeftOut]) -> OptionError:

@@ -320,7 +320,15 @@ def _relate_regions(found: Found, background_from_gaps: bool, lost: set[str | No
 
 
 def _no_clip_message(table: str, files: _Files, found: Found) -> str:
-    if missing := files.missing():
+    missing = files.missing()
+    if len(missing) == 1:
+        return tr(
+            "{table}: the only file that it names, {name}, is not there; paths are relative to the "
+            "table",
+            table=table,
+            name=missing[0].name,
+        )
+    if missing:
         return tr(
             "{table}: none of the {n_missing} files that it names is there, the "
             "first {name}; paths are relative to the table",

@@ -35,6 +35,7 @@ def evaluate(
     dataset: DatasetSource,
     *,
     thresholds: float | Mapping[str, float] | None = None,
+    head: str | None = None,
     progress: Progress | None = None,
     seed: int = 0,
 ) -> Report:
@@ -42,12 +43,18 @@ def evaluate(
 
     dataset: an `oido.Dataset`, or the path of a folder or table, as `Dataset.load` reads them.
     thresholds: one for all labels, or by label; labels without one have the model's own, or else
-    0.2. seed: of the samples that intervals are taken from. The rest is as for `predict_clips`.
+    0.2. head: of a model with several, the one that is judged; None is the last one, or the
+    classifier's own. seed: of the samples that intervals are taken from. The rest is as for
+    `predict_clips`.
     """
     dataset = as_dataset(dataset)
-    judged, left_out = predict_clips(model, dataset, thresholds=thresholds, progress=progress)
+    classifier = classifier_of(model, head)
+    judged, left_out = predict_clips(classifier, dataset, thresholds=thresholds, progress=progress)
     model = model.model if isinstance(model, AudioClassifier) else model
     name = model.name if isinstance(model, AudioModel) else os.fspath(model)
+    facts = {"model": name}
+    if len(classifier.model.heads) > 1:
+        facts["head"] = classifier.postprocessor.head.name
     note = tr(
         "The figures hold for new recordings only if the model was not trained "
         "on these, nor on others of the same sources."
@@ -58,11 +65,25 @@ def evaluate(
             "{basename} on labelled clips",
             basename=os.path.basename(name) if os.path.isfile(name) else name,
         ),
-        facts={"model": name},
+        facts=facts,
         left_out=left_out,
         notes=(note,),
         seed=seed,
     )
+
+
+def classifier_of(
+    model: str | os.PathLike[str] | AudioModel | AudioClassifier, head: str | None = None
+) -> AudioClassifier:
+    """The one to judge. Raises OptionError for another head than a classifier has."""
+    if not isinstance(model, AudioClassifier):
+        return AudioClassifier(model, head=head)
+    own = model.postprocessor.head.name
+    if head not in (None, own):
+        raise OptionError(
+            tr("the classifier is of the head {own!r} already; give head to it instead", own=own)
+        )
+    return model
 
 
 def predict_clips(
@@ -81,7 +102,7 @@ def predict_clips(
 
     Raises OptionError for a label that the model does not have, and if no clip can be decoded.
     """
-    classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
+    classifier = classifier_of(model)
     columns = _columns(classifier, dataset)
     targets = label_targets(dataset.clips, columns.of_label, len(classifier.labels))  # f32[K, L]
     # Of each clip: scores and probabilities f32[L], and of its windows values f32[N, L] and times.

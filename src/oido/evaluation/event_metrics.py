@@ -18,8 +18,9 @@ from oido.datasets.regions import FileTruth, TimedLabel, file_truths, merge_even
 from oido.datasets.splits import group_numbers
 from oido.errors import AudioError, OptionError
 from oido.evaluation.bootstrap import Bootstrap, Estimate, plain
+from oido.evaluation.evaluate import classifier_of
 from oido.evaluation.metrics import f1_of, row_means
-from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables
+from oido.evaluation.sed_scores import PSDS_1, PSDS_2, Counts, JudgedFile, Tables, require_library
 from oido.inference.classifier import AudioClassifier
 from oido.messages import shown, tr
 from oido.models.model import AudioModel
@@ -173,6 +174,7 @@ def judge_events(
     dataset: DatasetSource,
     *,
     thresholds: float | Mapping[str, float] | None = None,
+    head: str | None = None,
     onset_collar: float = 0.2,
     offset_collar: float = 0.2,
     offset_share: float = 0.2,
@@ -183,8 +185,8 @@ def judge_events(
 
     The regions of a recording are all that is heard in it (`oido.datasets.regions` has the
     rules), and only the dataset's classes count. thresholds: one for all labels, or by label;
-    labels without one have the model's own, or else 0.2. Scores of all windows are kept, 8 bytes
-    for each class.
+    labels without one have the model's own, or else 0.2. head: as for `evaluate`. Scores of all
+    windows are kept, 8 bytes for each class.
 
     Raises OptionError for a label that the model does not have, for collars below 0, and if no
     event can be judged; MissingExtraError without ``oido[evaluate]``.
@@ -197,7 +199,11 @@ def judge_events(
         if not 0 <= value < math.inf:
             raise OptionError(tr("{name} must be 0 or more, not {value:g}", name=name, value=value))
     dataset = as_dataset(dataset)
-    classifier = model if isinstance(model, AudioClassifier) else AudioClassifier(model)
+    require_library()
+    classifier = classifier_of(model, head)
+    # A siren that is also told as a fire engine is a siren all the same.
+    selection = classifier.postprocessor.selector.selection
+    classifier = classifier.selecting(replace(selection, labels="all"))
     columns = dict(zip(dataset.classes, classifier.label_indices(dataset.classes)))
     if len(set(columns.values())) < len(columns):
         raise OptionError(

@@ -85,7 +85,7 @@ class Tables:
     """
 
     def __init__(self, files: Sequence[JudgedFile], classes: Sequence[str]) -> None:
-        self._library = _library()
+        self._library = require_library()
         self._files, self._classes = files, list(classes)
         # The library writes class names into keys with a backslash between.
         self._columns = [f"c{number}" for number in range(len(classes))]
@@ -190,7 +190,8 @@ class Tables:
         return np.rint(found).astype(np.int64)
 
 
-def _library() -> Any:
+def require_library() -> Any:
+    """The library that counts. Raises MissingExtraError."""
     # The warnings are of packages that it imports and that are not ours.
     with needs_extra(_MISSING), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -34,7 +34,7 @@ from oido.models.tflite.front_end import whole_graph
 from oido.models.tflite.metadata_writer import PlainOutput, annotate
 from oido.models.tflite.onnx import to_onnx
 from oido.runtime.base import Outputs
-from oido.writers.atomic import write_atomically
+from oido.writers.atomic import keep_original, write_atomically
 
 FRAMEWISE = tr("the same scores of each column of the window, in their order in time")
 SIMILARITY = tr("how near the window is to the nearest class that was taught, -1 to 1")
@@ -104,8 +104,8 @@ def export(
     The .tflite has the front end inside, and labels, sample rate, calibration and thresholds in its
     metadata: LiteRT, MediaPipe and the Task Library run it. The file is run on windows of noise,
     tones, clicks and silence before it gets its name; ModelFormatError if it says something else
-    than oido does. Raises OptionError, ModelError, OutputError, and MissingExtraError for ONNX
-    without `oido[onnx]`.
+    than oido does. The model's own file, if that is replaced, is kept as ``….orig``. Raises
+    OptionError, ModelError, OutputError, and MissingExtraError for ONNX without `oido[onnx]`.
     """
     path = Path(path)
     chosen = format or _format_of(path)
@@ -132,6 +132,9 @@ def export(
     )
     with write_atomically(path, binary=True) as file:
         file.stream.write(content)
+        # Of a taught model that is not written yet there is no file any more.
+        if path.exists() and model.path.exists() and path.samefile(model.path):
+            keep_original(path)
     return report
 
 

@@ -42,11 +42,15 @@ _RETRY_SECONDS = (1.0, 2.0, 4.0)
 
 
 class TriggerName(NamedTuple):
-    """Of a trigger that an action serves, before the first window; names: of its labels."""
+    """Of a trigger that an action serves, before the first window.
+
+    names: of its labels; source: what is listened to.
+    """
 
     slug: str
     condition: str
     names: tuple[str, ...]
+    source: str = ""
 
 
 class Message(NamedTuple):

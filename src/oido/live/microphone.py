@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +27,7 @@ _QUEUE_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
 _TICK_SECONDS = 0.1
 _CLOCK_SLACK_SECONDS = 0.02
+_STDERR = 2
 
 
 class InputDevice(NamedTuple):
@@ -98,15 +102,16 @@ class MicrophoneReader(AudioReader):
         self._expected_adc_time = 0.0
         self._ended = threading.Event()
         try:
-            self._stream = self._sounddevice.InputStream(
-                device=found["index"],
-                channels=channels,
-                samplerate=rate,
-                blocksize=block,
-                dtype="float32",
-                callback=self._on_samples,
-                finished_callback=self._ended.set,
-            )
+            with _without_checks():
+                self._stream = self._sounddevice.InputStream(
+                    device=found["index"],
+                    channels=channels,
+                    samplerate=rate,
+                    blocksize=block,
+                    dtype="float32",
+                    callback=self._on_samples,
+                    finished_callback=self._ended.set,
+                )
         except (self._sounddevice.PortAudioError, ValueError) as error:
             raise self._open_error(error) from error
 
@@ -118,7 +123,8 @@ class MicrophoneReader(AudioReader):
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Blocks f32[n, channels] of some 50 ms, as they are recorded."""
         try:
-            self._stream.start()
+            with _without_checks():
+                self._stream.start()
         except self._sounddevice.PortAudioError as error:
             raise self._open_error(error) from error
         rate, channels, n_frames = self.info.sample_rate_hz, self.info.channels, 0
@@ -198,6 +204,29 @@ class MicrophoneReader(AudioReader):
                 first_line=_first_line(error),
             )
         )
+
+
+@contextlib.contextmanager
+def _without_checks() -> Iterator[None]:
+    """Meanwhile PortAudio's lines about its own source ("Expression 'x' failed in …") are left out
+    of standard error; all else that is written there comes out at the end."""
+    try:
+        written = tempfile.TemporaryFile()  # noqa: SIM115, because it is closed below
+        kept = os.dup(_STDERR)
+    except OSError:  # there is no place for it, or no standard error
+        yield
+        return
+    with written:
+        os.dup2(written.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(kept, _STDERR)
+            os.close(kept)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(b"Expression '"):
+                    os.write(_STDERR, line)
 
 
 class _Block(NamedTuple):

@@ -2,8 +2,9 @@
 """``mqtt://HOST/TOPIC``: states for a broker, and discovery for Home Assistant (paho-mqtt).
 
 Topics: TOPIC/ID is the state of one trigger, a JSON object whose "state" is "ON" or "OFF",
-retained; TOPIC/status is "online" or "offline", retained, and set by the broker itself if oido
-vanishes. For each trigger, PREFIX/binary_sensor/DEVICE/ID/config announces it to Home Assistant.
+retained; TOPIC/status/LISTENER is "online" or "offline", retained, and set by the broker itself if
+oido vanishes. For each trigger, PREFIX/binary_sensor/DEVICE/ID/config announces it to Home
+Assistant; what this listener announced at another time, and serves no more, is taken back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import platform
 import re
 import secrets
+import ssl
 import sys
 import threading
 import uuid
@@ -27,8 +29,8 @@ from oido.errors import MissingExtraError, OptionError
 from oido.live.actions import Action, ActionError, Message, TriggerName
 from oido.live.addresses import parts_of
 from oido.live.source import OnMessage, ignore
-from oido.live.tls import Tls, why_hung_up, why_unreachable
-from oido.messages import tr
+from oido.live.tls import Tls, why_hung_up, why_refused, why_unreachable
+from oido.messages import joined, tr
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEFAULT_TOPIC, _DEFAULT_PREFIX = "oido", "homeassistant"
@@ -80,6 +82,7 @@ class Mqtt(Action):
         self._qos = int(qos)
         self._machine = _as_id(query.get("machine", [""])[-1]) or machine_id()
         self._tls = (tls or Tls()) if parts.scheme == "mqtts" else None
+        self._options = parts.query
         self._has_user, self._scheme = parts.username is not None, parts.scheme
         self._client = self._make_client(parts.username, parts.password)
         self._on_message: OnMessage = ignore
@@ -87,21 +90,34 @@ class Mqtt(Action):
         self._answered = threading.Event()
         self._lock = threading.Lock()
         self._retained: dict[str, str] = {}
+        self._device = self._status = ""
+        self._has_twin = False
         self._n_untold = 0  # changes since the broker had all of it
 
     def open(self, triggers: Sequence[TriggerName], on_message: OnMessage) -> None:
         self._on_message = on_message
         # Without the machine, a second one with the same topic would take the first one's place.
-        device = f"oido_{_as_id(self._topic)}_{self._machine}"
+        self._device = f"oido_{_as_id(self._topic)}_{self._machine}"
+        self._status = self._status_topic(triggers)
+        self._client.will_set(self._status, "offline", qos=1, retain=True)
         for trigger in triggers:
             self._retained[f"{self._topic}/{trigger.slug}"] = json.dumps({"state": "OFF"})
             if self._prefix is not None:
-                where = f"{self._prefix}/binary_sensor/{device}/{trigger.slug}/config"
-                self._retained[where] = json.dumps(
-                    discovery(self._topic, device, trigger), ensure_ascii=False
+                self._retained[self._config_topic(trigger.slug)] = json.dumps(
+                    discovery(self._topic, self._device, self._status, trigger), ensure_ascii=False
                 )
         self._client.connect_async(self._host, self._port, keepalive=30)
         self._client.loop_start()
+
+    def _status_topic(self, triggers: Sequence[TriggerName]) -> str:
+        """Of this listener: one with the same topic that ends must not take this one's sensors
+        away. The same at each start, whatever its triggers are then."""
+        source = triggers[0].source if triggers else ""
+        text = "\n".join((self._machine, source, self.name, self._options))
+        return f"{self._topic}/status/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def _config_topic(self, slug: str) -> str:
+        return f"{self._prefix}/binary_sensor/{self._device}/{slug}/config"
 
     def do(self, message: Message) -> None:
         state = message.state
@@ -120,7 +136,7 @@ class Mqtt(Action):
         if self._n_untold and not self._is_away:  # what lasts a moment is over before it answers
             self._answered.wait(_FIRST_ANSWER_SECONDS)
         if self._client.is_connected():
-            last = self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True)
+            last = self._client.publish(self._status, "offline", qos=1, retain=True)
             # If it goes away just now, the broker sets "offline" by itself.
             with contextlib.suppress(RuntimeError, ValueError):
                 last.wait_for_publish(_GOODBYE_SECONDS)
@@ -155,12 +171,12 @@ class Mqtt(Action):
         if self._tls is not None:
             client.tls_set_context(self._tls.context)
             client.tls_insecure_set(self._tls.is_insecure)
-        client.will_set(f"{self._topic}/status", "offline", qos=1, retain=True)
         client.max_queued_messages_set(_WAITING_MESSAGES)
         client.reconnect_delay_set(1, _MOST_RECONNECT_SECONDS)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_kept
         return client
 
     # What follows runs in paho's thread.
@@ -173,9 +189,13 @@ class Mqtt(Action):
         with self._lock:
             self._is_connected, self._n_untold = True, 0
             retained = dict(self._retained)
+        self._has_twin = False
+        if self._prefix is not None:  # before anything is said: see _on_kept
+            client.subscribe(self._status, qos=1)
+            client.subscribe(self._config_topic("+"), qos=1)
         for topic, payload in retained.items():
             client.publish(topic, payload, qos=1, retain=True)
-        client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
+        client.publish(self._status, "online", qos=1, retain=True)
         self._answered.set()
         if self._is_away:
             self._is_away = False
@@ -190,9 +210,22 @@ class Mqtt(Action):
                 tr("the connection broke off") if was_connected else self._why_no_answer()
             )
 
+    def _on_kept(self, client: Any, data: Any, message: Any) -> None:
+        """What the broker kept of before: sensors of triggers that are no more are taken back,
+        unless another listener with the same status, which may serve them, is there."""
+        if not message.retain or message.topic in self._retained:
+            return
+        if message.topic == self._status:
+            self._has_twin = message.payload == b"online"
+        elif not self._has_twin and _status_of(message.payload) == self._status:
+            client.publish(message.topic, b"", qos=1, retain=True)
+
     def _on_connect_fail(self, client: Any, data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls it while it handles the error, which it keeps
-        self._report_away(why_unreachable(error) if error else tr("cannot be reached"))
+        reason = why_unreachable(error) if error else tr("cannot be reached")
+        if _ended_handshake(error):
+            reason = joined("; ", (reason, self._other_port()))
+        self._report_away(reason)
 
     def _why_refused(self, reason: str) -> str:
         if reason not in ("Not authorized", "Bad user name or password"):
@@ -211,8 +244,11 @@ class Mqtt(Action):
             where = self._host, self._port
             if refused := why_hung_up(*where, self._tls, _GOODBYE_SECONDS, _MQTT_HELLO):
                 return refused
-        kind = tr("mqtt:// and not mqtts://") if self._tls else tr("mqtts:// and not mqtt://")
-        return tr("the broker hung up at once; is it {kind}?", kind=kind)
+        return joined("; ", (tr("the broker hung up at once"), self._other_port()))
+
+    def _other_port(self) -> str:
+        own, other = ("mqtts://", "mqtt://") if self._tls else ("mqtt://", "mqtts://")
+        return tr("this port is perhaps for {other}, not for {own}", other=other, own=own)
 
     def _report_away(self, reason: str) -> None:
         self._answered.set()
@@ -221,6 +257,12 @@ class Mqtt(Action):
             self._on_message(
                 tr("{name}: {reason}; oido keeps trying", name=self.name, reason=reason)
             )
+
+
+def _ended_handshake(error: BaseException | None) -> bool:
+    """Whether somebody answered who speaks no TLS, or hung up on it."""
+    is_broken = isinstance(error, ssl.SSLError | ConnectionResetError | ConnectionAbortedError)
+    return is_broken and why_refused(error) is None
 
 
 def machine_id() -> str:
@@ -245,9 +287,9 @@ def _as_id(text: str) -> str:
     return name
 
 
-def discovery(topic: str, device: str, trigger: TriggerName) -> Mapping[str, Any]:
+def discovery(topic: str, device: str, status: str, trigger: TriggerName) -> Mapping[str, Any]:
     """The payload of Home Assistant's MQTT discovery for one trigger, a binary sensor
-    (www.home-assistant.io/integrations/binary_sensor.mqtt)."""
+    (www.home-assistant.io/integrations/binary_sensor.mqtt). status: the listener's topic."""
     state = f"{topic}/{trigger.slug}"
     return {
         "name": " | ".join(trigger.names),
@@ -258,7 +300,7 @@ def discovery(topic: str, device: str, trigger: TriggerName) -> Mapping[str, Any
         "payload_on": "ON",
         "payload_off": "OFF",
         "json_attributes_topic": state,
-        "availability_topic": f"{topic}/status",
+        "availability_topic": status,
         "payload_available": "online",
         "payload_not_available": "offline",
         "device": {
@@ -269,3 +311,11 @@ def discovery(topic: str, device: str, trigger: TriggerName) -> Mapping[str, Any
         },
         "origin": {"name": "oido", "sw_version": __version__},
     }
+
+
+def _status_of(payload: bytes) -> Any:
+    """The status topic in what `discovery` made; None in anything else."""
+    try:
+        return json.loads(payload).get("availability_topic")
+    except (ValueError, AttributeError, RecursionError):
+        return None

@@ -119,7 +119,7 @@ class RuleEngine:
         """Open every action. Raises an OidoError of one that can never work."""
         for runner in self._runners.values():
             served = [
-                TriggerName(slug, rule.condition.text, rule.condition.labels)
+                TriggerName(slug, rule.condition.text, rule.condition.labels, self._source)
                 for slug, rule in zip(self._slugs, self._rules)
                 if any(action is runner.action for action in rule.actions)
             ]

@@ -20,6 +20,9 @@ from oido.dialects import decode_text, split_lines
 from oido.errors import OptionError, UnknownLabelError
 from oido.messages import tr
 
+_FEW = 10
+"""Labels that a message can list."""
+
 
 def label_indices(
     labels: tuple[str, ...], wanted: Iterable[str], others: tuple[str, ...] = ()
@@ -42,11 +45,12 @@ def label_indices(
             position = _alike(name, index, spelt)
         if position is None:
             near = ", ".join(map(repr, nearest_shown(name, (*labels, *_shown(others)))))
-            hint = (
-                tr("the nearest are: {near}", near=near)
-                if near
-                else tr("see `oido models info --labels`")
-            )
+            if near:
+                hint = tr("the nearest are: {near}", near=near)
+            elif len(labels) <= _FEW:
+                hint = tr("it has {labels}", labels=", ".join(map(repr, labels)))
+            else:
+                hint = tr("see `oido models info --labels`")
             raise UnknownLabelError(
                 tr("the model has no label {name!r}; {hint}", name=name, hint=hint)
             )

@@ -142,9 +142,10 @@ def _counts(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], words: Words
 def _threshold(s: Summary, words: Words) -> str:
     """From which score on events count."""
     if s.threshold is None:
-        return words("An event reached the model's own threshold of its label, or else 0.2.")
-    kind = tr("probability") if s.calibrated else tr("score")
-    text = words("An event reached a {} of {}.", words(kind), words.number(s.threshold, 2))
+        text = words("An event reached the model's own threshold of its label, or else 0.2.")
+    else:
+        kind = tr("probability") if s.calibrated else tr("score")
+        text = words("An event reached a {} of {}.", words(kind), words.number(s.threshold, 2))
     others = (f"{words.label(n)} {words.number(v, 2)}" for n, v in s.label_thresholds.items())
     more = "; ".join(others)
     return f"{text} {words('Of others: {}.', more)}" if more else text

@@ -188,7 +188,8 @@ class Summary:
     how many times came from where, and how many are doubtful. label, label_days: the one label
     that was asked for, and its events by hour of each day, named ``2023-10-15 06``. threshold: what
     the score (or probability) of an event had to reach; None: the model's own; label_thresholds:
-    of labels that had another. sites: `tally` by site, a row each.
+    of labels that had another. sites: `tally` by site, a row each. compared: recordings that a
+    taught model compared with what it was taught; unlike: those of them that are unlike all of it.
     """
 
     url: str
@@ -220,6 +221,13 @@ class Summary:
     threshold: float | None = None
     label_thresholds: Mapping[str, float] = field(default_factory=dict)
     sites: tuple[Mapping[str, Any], ...] = ()
+    compared: int = 0
+    unlike: int = 0
+
+    @property
+    def is_mostly_unlike(self) -> bool:
+        """Whether the model was made for other recordings than these."""
+        return 2 * self.unlike > self.compared
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -314,6 +322,7 @@ def about(summary: Summary) -> list[tuple[str, Any]]:
         (tr("recordings heard"), s.succeeded),
         (tr("recordings failed"), s.failed),
         (tr("recordings whose time is not known"), s.with_sound - s.timed),
+        *((tr("recordings unlike all that was taught"), s.unlike) for _ in range(s.compared > 0)),
         ("recorded_hours", tr("what was recorded of that site, day and hour, whatever was heard")),
         ("events_per_hour", "events / recorded_hours"),
         ("event_seconds", tr("added up over labels and channels")),
@@ -328,7 +337,9 @@ _TOTALS = """
         coalesce(sum(duration), 0) / 3600 AS hours,
         coalesce(sum(hearing_seconds), 0) / 3600 AS inference_hours,
         count(*) FILTER (duration > 0) AS with_sound,
-        count(*) FILTER (recorded_at IS NOT NULL AND duration > 0) AS timed
+        count(*) FILTER (recorded_at IS NOT NULL AND duration > 0) AS timed,
+        count(unknown) AS compared,
+        count(*) FILTER (unknown) AS unlike
     FROM recordings"""
 
 

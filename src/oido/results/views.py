@@ -29,6 +29,7 @@ TABLES: dict[str, dict[str, str]] = {
         "gaps_seconds": "DOUBLE",
         "findings": "VARCHAR",
         "unknown_stretches": "BIGINT",
+        "unknown": "BOOLEAN",
     },
 }
 """The tables, and the columns of one that has no part yet, with DuckDB's types."""
@@ -84,7 +85,7 @@ def rows_of(
         if table == "recordings":
             newer = (
                 "NULL::DOUBLE AS gaps_seconds, NULL::VARCHAR AS findings, "
-                "NULL::BIGINT AS unknown_stretches"
+                "NULL::BIGINT AS unknown_stretches, NULL::BOOLEAN AS unknown"
             )
             return f"{rows} UNION ALL BY NAME SELECT {newer} WHERE false"
         if "score" not in TABLES[table]:

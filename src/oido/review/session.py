@@ -93,7 +93,8 @@ class ReviewSession:
         self._items: dict[str, ReviewItem] = {}
         self._recordings: dict[str, RecordingFacts] = {}
         self._lent: dict[str, dict[str, float]] = {}
-        self._answers = _Answers([])
+        self._is_here: dict[str, bool] = {}
+        self._answers = _Answers([], [])
         self._since_update = 0
         self._reload()
 
@@ -170,11 +171,7 @@ class ReviewSession:
         """Take back a person's last answer to this review; to what it was. None: there is none."""
         entries = [entry for entry in self._store.history() if entry.who == who]
         undone = {entry.undoes for entry in entries}
-        ours = [
-            entry
-            for entry in entries
-            if not entry.undoes and entry.id not in undone and entry.query == self.settings.query
-        ]
+        ours = [e for e in self._of_this(entries) if not e.undoes and e.id not in undone]
         if not ours:
             return None
         last = ours[-1]
@@ -212,10 +209,10 @@ class ReviewSession:
         done = None
         if items is not None:
             done = sum(len(self._answers.people(item)) >= self.settings.opinions for item in items)
-        agreement = self._answers.agreement(self.settings.query)
+        agreement = self._answers.agreement()
         return {
-            "yours": self._answers.count(self.settings.query, who),
-            "people": len(self._answers.everybody(self.settings.query)),
+            "yours": self._answers.count(who),
+            "people": len(self._answers.everybody()),
             "done": done,
             "total": None if items is None else len(items),
             "severalAnswered": agreement[0],
@@ -272,7 +269,19 @@ class ReviewSession:
 
     def _reload(self) -> None:
         """Others may have written into the store since."""
-        self._answers = _Answers(self._store.answers())
+        answers = self._store.answers()
+        self._answers = _Answers(answers, self._of_this(answers))
+
+    def _of_this(self, entries: Sequence[Answer]) -> list[Answer]:
+        """Those of this review: its words may have been asked of another archive, too."""
+        asked = (self.settings.query, self.settings.model)
+        ours = [entry for entry in entries if (entry.query, entry.model) == asked]
+        if missing := sorted({entry.recording for entry in ours} - self._is_here.keys()):
+            files = ", ".join(map(quoted, missing))
+            rows = self._results.sql(f"SELECT file FROM recordings WHERE file IN ({files})")
+            here = {row["file"] for row in rows.to_pylist()}
+            self._is_here.update((name, name in here) for name in missing)
+        return [entry for entry in ours if self._is_here[entry.recording]]
 
     def _know(self, names: Sequence[str]) -> None:
         missing = sorted({*names} - self._recordings.keys())
@@ -293,9 +302,13 @@ class ReviewSession:
 
 
 class _Answers:
-    """What counts of a store, by recording and label, so that a place is found at once."""
+    """What counts of a store, by recording and label, so that a place is found at once.
 
-    def __init__(self, answers: Sequence[Answer]) -> None:
+    ours: those of one review, of which what was named instead is no answer to what it asked.
+    """
+
+    def __init__(self, answers: Sequence[Answer], ours: Sequence[Answer]) -> None:
+        self._ours = [answer for answer in ours if answer.choice != NAMED]
         self._of: dict[tuple[str, str], list[Answer]] = {}
         for answer in answers:
             self._of.setdefault((answer.recording, label_key(answer.label)), []).append(answer)
@@ -316,29 +329,20 @@ class _Answers:
             == (answer.who, answer.query, answer.place[:4])
         ]
 
-    def count(self, query: str, who: str) -> int:
-        return sum(answer.who == who for answer in self._to(query))
+    def count(self, who: str) -> int:
+        return sum(answer.who == who for answer in self._ours)
 
-    def everybody(self, query: str) -> set[str]:
-        return {answer.who for answer in self._to(query)}
+    def everybody(self) -> set[str]:
+        return {answer.who for answer in self._ours}
 
-    def agreement(self, query: str) -> tuple[int, int]:
+    def agreement(self) -> tuple[int, int]:
         """Places that several people are sure of, and how many they answered alike."""
         groups: dict[tuple[object, ...], list[str]] = {}
-        for answer in self._to(query):
+        for answer in self._ours:
             if answer.verdict != "unsure":
                 groups.setdefault(answer.place, []).append(answer.verdict)
         several = [verdicts for verdicts in groups.values() if len(verdicts) > 1]
         return len(several), sum(len({*verdicts}) == 1 for verdicts in several)
-
-    def _to(self, query: str) -> list[Answer]:
-        """Answers to what a review asked; not what was named instead."""
-        return [
-            answer
-            for group in self._of.values()
-            for answer in group
-            if answer.query == query and answer.choice != NAMED
-        ]
 
 
 def id_of(item: ReviewItem) -> str:

@@ -12,8 +12,11 @@ rounding of a float32 FFT is far above the silence of the other bands, and the s
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,11 +27,30 @@ from oido.arrays import F32
 from oido.errors import InvalidSamplesError, ModelFormatError, OptionError
 from oido.mel import kaldi_mel_matrix, mel_matrix, periodic_hann, symmetric_hann
 from oido.messages import tr
+from oido.models import fetch
 from oido.models.networks.yamnet import HIGH_HZ, LOG_OFFSET, LOW_HZ, PATCH_BANDS, YAMNET_FRONT_END
 from oido.params import MnFrontEndParams, Windowing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+@contextmanager
+def begins_from(original: str, name_or_path: str | os.PathLike[str]) -> Iterator[None]:
+    """A .tflite that cannot be read as a network, such as a taught model, is told what can."""
+    try:
+        yield
+    except ModelFormatError as error:
+        if fetch.kind_of(Path(name_or_path)) != ".tflite":
+            raise
+        raise ModelFormatError(
+            tr(
+                "{error}; a network for PyTorch begins from the weights of {original!r}: a taught "
+                "model does not become one again",
+                error=error,
+                original=original,
+            )
+        ) from error
 
 
 class Heard(NamedTuple):

@@ -32,7 +32,14 @@ from oido.models.networks.mn04 import (
 )
 from oido.models.networks.torch_file import read_state_dict
 from oido.models.tflite.evidence import EXCITATION_SCALES, HIDDEN_SCALE
-from oido.torch.base import MnLogMel, StagedNetwork, is_waveform, new_linear, numpy_copy
+from oido.torch.base import (
+    MnLogMel,
+    StagedNetwork,
+    begins_from,
+    is_waveform,
+    new_linear,
+    numpy_copy,
+)
 
 _DROPOUT = 0.2
 
@@ -85,9 +92,10 @@ class Mn04(StagedNetwork):
         The number of classes is that of the file, whose pickle cannot run anything.
         ``on_message`` gets a line per step of fetching. Raises a ModelError.
         """
-        state = fetch.read_model(
-            name_or_path, lambda _, content, __: read_state_dict(content), on_message, {".pt"}
-        )
+        with begins_from("efficientat/mn04", name_or_path):
+            state = fetch.read_model(
+                name_or_path, lambda _, content, __: read_state_dict(content), on_message, {".pt"}
+            )
         return cls.from_state(state, spectrum_dtype)
 
     @classmethod

@@ -33,7 +33,14 @@ from oido.models.registry import DEFAULT_MODEL
 from oido.models.tflite.editor import TfliteGraph
 from oido.models.tflite.evidence import LAYER, LAYER_SCALE
 from oido.models.tflite.yamnet_reader import from_int8
-from oido.torch.base import StagedNetwork, YamNetLogMel, is_waveform, new_linear, numpy_copy
+from oido.torch.base import (
+    StagedNetwork,
+    YamNetLogMel,
+    begins_from,
+    is_waveform,
+    new_linear,
+    numpy_copy,
+)
 
 
 class YamNet(StagedNetwork):
@@ -80,7 +87,8 @@ class YamNet(StagedNetwork):
         for an .h5 without h5py.
         """
         suffixes = (".tflite", ".h5")
-        weights, window = fetch.read_model(name_or_path, _pretrained, on_message, suffixes)
+        with begins_from(DEFAULT_MODEL, name_or_path):
+            weights, window = fetch.read_model(name_or_path, _pretrained, on_message, suffixes)
         return cls(weights, window, spectrum_dtype)
 
     def weights(self) -> YamNetWeights:

@@ -96,9 +96,10 @@ def train_student(
     if teacher is None:
         how: dict[str, Any] = {"weak_from": weak_from, "cache": cache, "jobs": jobs}
         taught = train(known, model=model, seed=seed, **how)
-        classifier = taught.classifier()
+        classifier, taught_name = taught.classifier(), taught.model.name
     else:
         classifier = AudioClassifier(load_model(teacher))
+        taught_name = classifier.model.name
     targets = DistillationTargets.of(classifier, known, weak_from)
     require_small(len(targets.labels))
     clips, left_out = [], [*data.left_out]
@@ -128,7 +129,7 @@ def train_student(
         progress=lambda step, total, _: progress(step, total),
     )
     facts = {"steps": done.steps, "seed": seed, "oido": __version__}
-    content = _annotated(done.weights, targets, facts)
+    content = _annotated(done.weights, targets, taught_name, facts)
     student = _classifier(content)
     of_student, more = predict_clips(student, split.test)
     of_teacher, _more = predict_clips(classifier, split.test)
@@ -137,6 +138,7 @@ def train_student(
         train=known,
         test=split.test,
         content=content,
+        teacher=taught_name,
         labels=targets.labels,
         judged=of_student,
         kernels=_compare_kernels(content, split.test, targets.params),
@@ -183,11 +185,13 @@ class Kernels(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StudentResult:
-    """A student as a file, and what is known of it. content: the annotated .tflite."""
+    """A student as a file, and what is known of it. content: the annotated .tflite; teacher: the
+    taught file's name, or that of the model on which a head was taught first."""
 
     train: Dataset = field(repr=False)
     test: Dataset = field(repr=False)
     content: bytes = field(repr=False)
+    teacher: str
     labels: tuple[str, ...]
     judged: ClipPredictions = field(repr=False)
     kernels: Kernels
@@ -213,7 +217,7 @@ class StudentResult:
             self.judged,
             title=tr(
                 "a student of {teacher}: {n_labels} classes",
-                teacher=self.facts["teacher"],
+                teacher=self.teacher,
                 n_labels=len(self.labels),
             ),
             facts=self.facts | {"reference kernels": str(self.kernels)},
@@ -243,7 +247,7 @@ class StudentResult:
         texts = ", ".join(map(c_text, self.labels))
         arena = self.facts["bytes of the arena"]
         lines = [
-            f"/* A student of {re.sub(r'[^ -~]|[*]/', '?', str(self.facts['teacher']))}, made by "
+            f"/* A student of {re.sub(r'[^ -~]|[*]/', '?', self.teacher)}, made by "
             f"oido {__version__}.",
             f"   Input: int8 [{params.patch_frames}][{params.bands}], frames of the fixed-point "
             "front end (oido, docs/reference/fixed-point.md), the oldest first.",
@@ -271,7 +275,7 @@ STUDENT_SUFFIXES = (".tflite", ".cc", ".c", ".h")
 
 
 def _annotated(
-    weights: StudentWeights, targets: DistillationTargets, training: dict[str, Any]
+    weights: StudentWeights, targets: DistillationTargets, teacher: str, training: dict[str, Any]
 ) -> bytes:
     model = targets.classifier.model
     own = dict(model.head.thresholds)
@@ -282,8 +286,8 @@ def _annotated(
         network(weights, targets.params, targets.output),
         [head],
         sample_rate_hz=targets.params.sample_rate_hz,
-        name=f"student of {model.name}",
-        description=f"{', '.join(targets.labels)}; a student of {model.name}. Its input is int8 "
+        name=f"student of {teacher}",
+        description=f"{', '.join(targets.labels)}; a student of {teacher}. Its input is int8 "
         f"features of the fixed-point front end, steps of {INPUT_STEPS.scale:g}, and no waveform",
         licence=model.licence,
         author=model.attribution,
