@@ -128,6 +128,7 @@ class HeadPostprocessor:
             on=on,
             off=off,
             allowed=self.selector.allowed_events,
+            absences=self.selector.absences,
             choice=choice,
             least_similarity=self.least_similarity,
         )
