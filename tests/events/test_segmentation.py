@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ def segmenter(
     least_similarity: float | None = None,
     off: float = 0.1,
     values: Values = lambda scores: scores,
+    absences: tuple[int, ...] = (),
 ) -> Segmenter:
     nobody = tuple(frozenset[int]() for _ in range(n))
     return Segmenter(
@@ -39,6 +41,7 @@ def segmenter(
         np.full(n, 0.2, np.float32),
         np.full(n, off, np.float32),
         np.ones(n, bool),
+        np.isin(np.arange(n), absences),
         Choice(Kinship(nobody, nobody)),
         least_similarity,
     )
@@ -51,7 +54,7 @@ def sound(*parts: tuple[int, float, tuple[float, ...]]) -> tuple[np.ndarray, np.
     return scores, levels
 
 
-def spans(scores: np.ndarray, levels: np.ndarray, **options: float) -> list[tuple[int, int, int]]:
+def spans(scores: np.ndarray, levels: np.ndarray, **options: Any) -> list[tuple[int, int, int]]:
     """(class, first frame, end frame) of what is found."""
     found = segmenter(scores.shape[1], **options)
     done = found.push(scores, levels) + found.flush()
@@ -129,6 +132,74 @@ def test_a_stretch_that_was_cut_is_one_event():
     assert spans(*sound((70, -60.0, (0, 0)), loud, pause, loud, pause, loud)) == [(A, 70, 376)]
 
 
+SURE = (0.9, 0.9)
+
+
+def test_silence_is_nobodys_evidence_whatever_a_network_says_of_it():
+    """A taught head's scores share one sum, so one of its classes is always there."""
+    muted = (60, -90.0, SURE)
+    assert spans(*sound(muted)) == []
+    assert spans(*sound(muted, (10, -30, SURE), muted)) == [(A, 60, 70), (B, 60, 70)]
+
+
+def test_the_noise_of_a_converter_is_silence_and_a_faint_sound_is_none():
+    noise = np.random.default_rng(1).normal(-80, 0.4, 8 * 60).astype(np.float32)
+    scores, _ = sound((60, -90.0, SURE))
+    assert spans(scores, noise) == []
+    faint = sound((40, -80.0, SURE), (10, -74.0, SURE), (40, -80.0, SURE))
+    assert spans(*faint) == [(A, 40, 50), (B, 40, 50)]
+
+
+def test_silence_parts_what_is_before_from_what_is_behind():
+    hum = (40, -70.0, SURE)
+    assert spans(*sound(hum, (5, -90, SURE), hum))[0] == (A, 0, 40)
+    assert spans(*sound(hum, (5, -90, SURE), hum))[1] == (A, 45, 85)
+    pause = sound(hum, (3, -90, SURE), hum)
+    assert spans(*pause) == [(A, 0, 83), (B, 0, 83)]
+
+
+def test_edges_beside_silence_are_those_of_levels_within_a_frame():
+    scores, levels = sound((80, -70.0, SURE))
+    levels[8 * 30 + 3 : 8 * 40 + 5] = -90
+    found = segmenter()
+    times = [(s.start, s.end) for s in found.push(scores, levels) + found.flush() if s.index == A]
+    assert times == [(0, 30 * FRAME + 3 * 320), (40 * FRAME + 5 * 320, 80 * FRAME)]
+
+
+def test_a_run_does_not_go_on_with_a_sound_behind_a_silence():
+    """As it does where the time between them, which belongs to nobody, is not silent."""
+    scores, levels = sound((40, -70.0, SURE), (10, -30, SURE), (40, -70, SURE))
+    assert spans(scores, levels) == [(A, 0, 90), (B, 0, 90)]
+    before, behind = levels.copy(), levels.copy()
+    before[8 * 35 : 8 * 40] = -90
+    behind[8 * 50 : 8 * 55] = -90
+    assert [(s, e) for i, s, e in spans(scores, before) if i == A] == [(0, 34), (40, 90)]
+    assert [(s, e) for i, s, e in spans(scores, behind) if i == A] == [(0, 50), (56, 90)]
+
+
+def test_a_class_that_is_the_absence_of_events_goes_on_in_silence():
+    parts = sound((40, -70.0, SURE), (40, -90, SURE), (40, -70, SURE))
+    assert spans(*parts, absences=(B,)) == [(A, 0, 40), (A, 80, 120), (B, 0, 120)]
+
+
+def test_what_a_microphone_that_is_muted_says_is_over_before_it_is_heard_again():
+    found, muted = segmenter(), sound((20, -90, SURE))
+    assert found.push(*sound((40, -70.0, SURE))) == []
+    assert {(s.start, s.end) for s in found.push(*muted)} == {(0, 40 * FRAME)}
+    assert found.push(*muted) == found.begun() == []
+    for _ in range(100):
+        found.push(*muted)
+    assert len(found._silence_finder.found()) == 1
+    assert found.flush() == []
+
+
+def test_silences_that_are_over_are_forgotten():
+    found = segmenter()
+    for _ in range(100):
+        found.push(*sound((10, -70.0, SURE), (10, -90, SURE)))
+    assert len(found._silence_finder.found()) < 5
+
+
 def test_what_is_unlike_all_that_was_taught_is_unknown():
     parts = (40, -60.0, (0, 0, 0)), (10, -30.0, (0.9, 0, 0.3)), (40, -60.0, (0.9, 0, 0.3))
     scores, levels = sound(*parts)
@@ -177,7 +248,7 @@ def test_what_goes_on_for_long_is_not_pooled_anew_with_every_block():
 
 PARTS = st.tuples(
     st.integers(1, 14),
-    st.sampled_from([-70.0, -62.0, -45.0, -20.0]),
+    st.sampled_from([-90.0, -70.0, -62.0, -45.0, -20.0]),
     st.tuples(*[st.sampled_from([0.0, 0.12, 0.3, 0.9])] * 2),
 )
 

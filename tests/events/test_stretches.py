@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stretches of sound, against the rules written down for a whole recording at once."""
+"""Stretches of sound and silences, against the rules written for a whole recording at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.events.stretches import Stretch, StretchFinder
+from oido.events.stretches import SilenceFinder, Stretch, StretchFinder
 
 QUIET, LOUD = -60.0, -30.0
 
@@ -125,3 +125,33 @@ def test_a_stretch_is_over_as_soon_as_its_pause_is_long_enough(before):
     finder.push(levels[-1:])
     first = len(levels) - 80
     assert list(finder.closed) == [Stretch(first, first + 50)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 70), st.sampled_from([-90, -75, -74.9, -20])), max_size=12),
+    st.lists(st.integers(0, 90), max_size=8),
+)
+def test_silences_are_long_runs_of_quiet_levels_in_whatever_blocks_they_come(runs, sizes):
+    levels = np.array([db for n, db in runs for _ in range(n)], np.float32)
+    finder, start = SilenceFinder(), 0
+    for size in [*sizes, len(levels)]:
+        finder.push(levels[start : start + size])
+        start += size
+    expected, first = [], 0
+    for n in range(1, len(levels) + 1):
+        if levels[n - 1] > -75:
+            first = n
+        elif n == len(levels) or levels[n] > -75:
+            expected += [(first, None if n == len(levels) else n)] * (n - first >= 30)
+    assert finder.found() == expected
+
+
+def test_a_silence_that_goes_on_is_not_forgotten():
+    finder = SilenceFinder()
+    finder.push(levels_of((1, -90), (1, -20), (1, -90)))
+    assert finder.found() == [(0, 50), (100, None)]
+    finder.drop_until(49)
+    assert finder.found() == [(0, 50), (100, None)]
+    finder.drop_until(500)
+    assert finder.found() == [(100, None)]

@@ -209,3 +209,17 @@ def test_a_threshold_for_a_label_that_is_none_names_the_nearest() -> None:
     wrong = Detection(thresholds=(("Dgo", 0.5),))
     with pytest.raises(oido.UnknownLabelError, match="Dog"):
         readers["base"].detector(Windowing(16_000, 15_600, 7_680), 0, wrong)
+
+
+def test_a_silent_window_is_evidence_of_silence_alone() -> None:
+    head = Head("taught", ("hum", "silence"))
+    scores, once = np.full((3, 2), 0.6, np.float32), np.ones(3)
+    loudness = np.array([0.0, 10**-2.71, 10**-2.69])  # none, and about the least level
+    times = Windowing(16_000, 15_600, 7_680).times(0, 3)
+    block = Block(0, scores, np.zeros((3, 0), np.float32), once, loudness, times)
+    (reader,) = make_postprocessors(
+        (head,), head, Selection(), locale="en", rolls_up=False
+    ).values()
+    values = reader.recognised_values(block)
+    assert values[:, 1].tolist() == scores[:, 1].tolist()
+    assert values[:, 0].tolist() == [0, 0, scores[2, 0]]

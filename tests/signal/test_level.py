@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.signal.level import LevelMeter, level_db, window_loudness
+from oido.signal.level import LevelMeter, is_silent, level_db, window_loudness
 
 
 @settings(max_examples=40, deadline=None)
@@ -40,6 +40,16 @@ def test_silence_has_none_and_ten_decibels_double_it() -> None:
     loud, soft = (window_loudness(tone * level, 15_600, 160)[0] for level in (1.0, 10**-0.5))
     assert window_loudness(np.zeros(15_600, np.float32), 15_600, 160).tolist() == [0.0]
     assert loud / soft == pytest.approx(10**0.3, rel=1e-6)  # 1.995
+
+
+def test_a_window_is_silent_that_is_no_louder_than_the_least_level() -> None:
+    tone = np.sqrt(2) * np.sin(2 * np.pi * np.arange(15_600) / 16).astype(np.float32)
+    levels = (-200.0, -90.1, -89.9, -75.0, 0.0)
+    loudness = [window_loudness(tone * 10 ** (db / 20), 15_600, 160)[0] for db in levels]
+    assert is_silent(np.array([0.0, *loudness])).tolist() == [True] * 3 + [False] * 3
+    faintest = np.zeros(320_000, np.float32)  # 10 s at 32 kHz
+    faintest[:1_280] = np.float32(10 ** (-65 / 20))
+    assert not is_silent(window_loudness(faintest, 320_000, 320))[0]
 
 
 def test_levels_are_those_of_a_sine_and_never_below_the_quietest() -> None:

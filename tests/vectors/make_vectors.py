@@ -25,7 +25,7 @@ from oido.events.calibration import Calibrator
 from oido.events.choice import Choice, Kinship
 from oido.events.segmentation import Span
 from oido.events.selection import Selector
-from oido.events.stretches import StretchFinder
+from oido.events.stretches import SilenceFinder, StretchFinder
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds
 from oido.inference.block import Block
@@ -55,7 +55,8 @@ def levels() -> list[dict[str, Any]]:
 
 
 def stretches() -> list[dict[str, Any]]:
-    """Levels as [dB, how many] in a row, and the stretches that are known after so many levels."""
+    """Levels as [dB, how many] in a row, the stretches that are known after so many levels, and the
+    silences."""
     dice = np.random.default_rng(5)
     noise = [[round(float(db), 1), 1] for db in dice.normal(-50, 4, 400)]
     plateaus = [
@@ -75,6 +76,7 @@ def stretches() -> list[dict[str, Any]]:
         "just 30 s": [[-60, 400], *[[-20, 20], [-60, 20]] * 37, [-20, 20], [-60, 100]],
         "longer than 30 s": [[-60, 400], [-20, 1], [-60, 2], *[[-20, 20], [-60, 20]] * 80],
         "it gets louder for good": [[-60, 700], [-30, 1_600]],
+        "silences": [[-90, 70], [-40, 20], [-75, 30], [-74.9, 1], [-80, 29], [-40, 5], [-90, 40]],
         "noise": noise,
         "plateaus": plateaus,
     }
@@ -89,12 +91,18 @@ def stretches() -> list[dict[str, Any]]:
 
 
 def _stretches(levels: NDArray[Any]) -> dict[str, Any]:
-    finder, steps = StretchFinder(), []
+    finder, silence_finder, steps = StretchFinder(), SilenceFinder(), []
     for start in range(0, len(levels), 60):
-        finder.push(levels[start : start + 60].astype(np.float32))
+        for each in (finder, silence_finder):
+            each.push(levels[start : start + 60].astype(np.float32))
         steps.append([finder.n_known, finder.open_from, len(finder.closed)])
     finder.flush()
-    return {"step": 60, "steps": steps, "stretches": [list(each) for each in finder.closed]}
+    return {
+        "step": 60,
+        "steps": steps,
+        "stretches": [list(each) for each in finder.closed],
+        "silences": [list(each) for each in silence_finder.found()],
+    }
 
 
 def frames() -> list[dict[str, Any]]:
@@ -213,7 +221,37 @@ def segmentation() -> list[dict[str, Any]]:
     """Scores of columns in steps of 1/256, levels, options, and the events with each window."""
     # Of the second seed, those that tell which frames may end a stretch's events.
     more = _scenes(9)
-    return [*_edges(), *_scenes(6), *(more[number] for number in (4, 9, 26))]
+    more = [more[number] for number in (4, 9, 26)]
+    return [*_edges(), *_silences(), *_scenes(6), *more]
+
+
+def _silences() -> list[dict[str, Any]]:
+    """Of two classes of which one is an absence, that score as high all along, in silence too."""
+    zeros, faint, loud = -90.0, -70.0, -20.0
+    half = Detection(threshold=0.5)
+    coarse = Windowing(16_000, 15_600, 15_360)
+    scenes = {
+        "a sound over silence": ([[zeros, 300], [loud, 40], [zeros, 360]], YAMNET),
+        "a hum that is muted": ([[faint, 300], [zeros, 60], [faint, 340]], YAMNET),
+        "muted for just less than a pause": ([[faint, 300], [zeros, 29], [faint, 371]], YAMNET),
+        "muted for just a pause": ([[faint, 303], [zeros, 30], [faint, 367]], YAMNET),
+        "muted within a frame": ([[faint, 295], [zeros, 30], [faint, 375]], coarse),
+        "muted before a sound": ([[faint, 300], [zeros, 31], [loud, 40], [faint, 329]], YAMNET),
+        "muted behind a sound": ([[faint, 300], [loud, 40], [zeros, 31], [faint, 329]], YAMNET),
+    }
+    cases = []
+    for name, (runs, windowing) in scenes.items():
+        count = 700 * 320 // windowing.hop_samples
+        case = {
+            "labels": ("Hum", "Silence"),
+            "columns": 0,
+            "windows": [[[200, 160]]] * count,
+            "levels": runs,
+            "nSamples": windowing.window_samples + (count - 1) * windowing.hop_samples - 1_000,
+        }
+        both = Selection(category_allowlist=("Hum", "Silence"), labels="all")
+        cases.append(_case(name, case, windowing, half, both, None, None))
+    return [*cases, *_scenes(10, quiet=-90)[2:20:3]]
 
 
 def _edges() -> list[dict[str, Any]]:
@@ -247,7 +285,7 @@ def _edges() -> list[dict[str, Any]]:
     return cases
 
 
-def _scenes(seed: int) -> list[dict[str, Any]]:
+def _scenes(seed: int, quiet: float = -62) -> list[dict[str, Any]]:
     dice = np.random.default_rng(seed)
     cases = []
     for number in range(30):
@@ -271,7 +309,7 @@ def _scenes(seed: int) -> list[dict[str, Any]]:
         while left > 0:
             runs.append(
                 [
-                    float(dice.choice([-60, -62, -58, -30, -49])),
+                    float(dice.choice([-60, quiet, -58, -30, -49])),
                     min(left, 10 * int(dice.integers(1, 12))),
                 ]
             )

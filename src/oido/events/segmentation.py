@@ -13,13 +13,15 @@ s / (1 − s), as a score again: a few sure frames count for more than many that
    hear that, too: such frames are nobody's evidence, and a run may go on behind them, if it is one
    stretch and not several; it goes on with a stretch's event of its class as well, and with the
    next part of a stretch that was cut.
-3. *One row for each sound*: of events that share most of their time, those go that are more general
+3. *Silence* is nobody's evidence, whatever a network says of it, and parts what is before from
+   what is behind; but for the classes that are the absence of events.
+4. *One row for each sound*: of events that share most of their time, those go that are more general
    than another (`Choice`), and those that are unrelated and weaker than half of the strongest.
-4. Of a model that knows what it was taught, stretches less like that than its own threshold are
+5. Of a model that knows what it was taught, stretches less like that than its own threshold are
    *unknown*, whatever their scores, and so are frames outside.
    What is over is told when nothing that still goes on could make room for it any more, which is
    after twice its time at the most: so that ``also`` is the same whenever frames come.
-5. Events of one label that are ``merge_gap`` seconds apart or less become one; then those shorter
+6. Events of one label that are ``merge_gap`` seconds apart or less become one; then those shorter
    than ``min_duration`` are dropped.
 
 Where there is a calibration, the pooled score's probability is compared with the thresholds.
@@ -35,7 +37,7 @@ import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.events.choice import SHARED, Choice
-from oido.events.stretches import Stretch, StretchFinder
+from oido.events.stretches import SilenceFinder, Stretch, StretchFinder
 from oido.params import LEVELS_PER_SECOND
 
 MARGIN_SECONDS = 0.96
@@ -132,7 +134,8 @@ class Span:
 class Segmenter:
     """Turns the frames and levels of a stream into spans of classes, as soon as each is over.
 
-    on, off: f32[C]; allowed: bool[C], the classes that may make events. sample_rate_hz: of times.
+    on, off: f32[C]; allowed: bool[C], the classes that may make events; absences: bool[C], those
+    that silence is evidence of. sample_rate_hz: of times.
     least_similarity: of a model whose frames have a column more, how near they are to what it was
     taught; below, all is unknown.
     """
@@ -145,16 +148,18 @@ class Segmenter:
         on: F32,
         off: F32,
         allowed: Bools,
+        absences: Bools,
         choice: Choice,
         least_similarity: float | None = None,
     ) -> None:
         self._least_similarity = least_similarity
         self._times, self._values, self._choice = times, values, choice
-        self._on, self._off, self._allowed = on, off, allowed
+        self._on, self._off, self._allowed, self._absences = on, off, allowed, absences
         self._level_samples = sample_rate_hz // LEVELS_PER_SECOND
         self._margin = round(MARGIN_SECONDS * sample_rate_hz)
         self._long = round(LONG_SECONDS * sample_rate_hz)
-        self._finder = StretchFinder()
+        self._finder, self._silence_finder = StretchFinder(), SilenceFinder()
+        self._silences: list[tuple[int, float]] = []  # that may matter, in samples
         width = len(on) + (least_similarity is not None)
         self._frames = np.zeros((0, width), np.float32)
         self._first_frame = 0  # of _frames
@@ -175,7 +180,15 @@ class Segmenter:
             self._spans_of_frames = np.concatenate([self._spans_of_frames, spans])
             self._frames = np.concatenate([self._frames, frames])
         self._finder.push(levels)
+        self._silence_finder.push(levels)
+        level = self._level_samples
+        self._silences = [
+            (first * level, np.inf if end is None else end * level)
+            for first, end in self._silence_finder.found()
+        ]
         self._advance(at_end=False)
+        known = [self._next_start, *(span.end for span in self._spans.values())]
+        self._silence_finder.drop_until(min(known) // level)
         return self._pop_ready()
 
     def flush(self) -> list[Span]:
@@ -273,15 +286,37 @@ class Segmenter:
                 number = before + frame
                 self._close_unless_seen(number)
                 start, end = spans[frame].tolist()
-            span = Span(index, start, end, own, 1, number + 1, True)
-            open_span = self._spans.get(index)
-            if open_span is None:
-                self._spans[index] = span
-            else:
-                open_span.join(span)
-                open_span.outside = True
+            for begin, stop in self._sounding(index, start, end):
+                span = Span(index, begin, stop, own, 1, number + 1, True)
+                if (open_span := self._continued(index, begin)) is None:
+                    self._spans[index] = span
+                else:
+                    open_span.join(span)
+                    open_span.outside = True
         self._n_outside = before + len(frames)
         self._close_unless_seen(self._n_outside)
+
+    def _sounding(self, index: int, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of this time that may be evidence of a class: those that are not silent."""
+        parts = []
+        for silence, sound in () if self._absences[index] else self._silences:
+            if silence < end and start < sound:
+                parts.append((start, silence))
+                start = int(min(sound, end))
+        return [(a, b) for a, b in (*parts, (start, end)) if a < b]
+
+    def _continued(self, index: int, start: int) -> Span | None:
+        """The open span of a class that goes on up to here; one that silence ended is closed."""
+        span = self._spans.get(index)
+        if span is not None and self._is_silent_between(span, start):
+            self._close(index)
+            return None
+        return span
+
+    def _is_silent_between(self, span: Span, start: int) -> bool:
+        """Whether there is silence between a span and what begins here."""
+        is_between = any(span.end <= silence <= start for silence, _ in self._silences)
+        return is_between and not self._absences[span.index]
 
     def _close_unless_seen(self, number: int) -> None:
         """Close what the last frames before this outside frame did not go on with."""
@@ -299,7 +334,7 @@ class Segmenter:
             if span.index == UNKNOWN:
                 self._ready.append(span)
                 continue
-            open_span = self._spans.get(span.index)
+            open_span = self._continued(span.index, span.start)
             is_same = open_span is not None and (open_span.outside or open_span.end == start)
             if open_span is not None and is_same:
                 open_span.join(span)
@@ -333,7 +368,10 @@ class Segmenter:
         if not may_lie.any():
             return
         frame = int(np.argmax(may_lie))
-        if not self._active(self._frames[frame : frame + 1])[0, waiting].any():
+        active = self._active(self._frames[frame : frame + 1])[0]
+        start = int(times[frame, 0])
+        spans = [self._spans[index] for index in waiting if active[index]]
+        if all(self._is_silent_between(span, start) for span in spans):
             for index in waiting:
                 self._close(index)
 

@@ -35,7 +35,8 @@ def _absences(labels: tuple[str, ...]) -> Bools:
 class Selector:
     """Applies a ``Selection`` to rows of scores.
 
-    ``allowed`` is bool[C]: the classes that the allow or deny list leaves. ``display_names`` are
+    ``allowed`` is bool[C]: the classes that the allow or deny list leaves; ``absences`` are those
+    that are no events, unless they are asked for by name. ``display_names`` are
     the labels in the language that was asked for. ancestors: of each class, those above it.
     """
 
@@ -59,7 +60,8 @@ class Selector:
             self.allowed = np.ones(len(labels), bool)
             self.allowed[indices(selection.category_denylist)] = False
         self._allowed_columns = np.flatnonzero(self.allowed)
-        self.allowed_events = self.allowed & ~_absences(labels)
+        self.absences = _absences(labels)
+        self.allowed_events = self.allowed & ~self.absences
         if selection.category_allowlist:  # by name
             self.allowed_events = self.allowed
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stretches of sound: from when to when the level stands out of its background, whatever it is.
+"""Stretches of sound, from when to when the level stands out of its background; and silences.
 
 1. Levels are those of 20 ms (`oido.signal.level.LevelMeter`). The *background* is the level that a
    fifth of the last 30 s stay below (at the start: of the first 5 s), found anew every half second,
@@ -8,6 +8,8 @@
    A level that is so, or is not, whatever is still to come of its half second, is judged at once.
 3. Pauses shorter than 0.6 s belong to the stretch. What is shorter than 0.04 s is a click in the
    recording, and none. A stretch of 30 s is cut: the next begins where it ends.
+4. *Silence* is where no level is above the least background, for 0.6 s or more: the zeros of a
+   muted microphone or behind a gate, and the noise of a converter. No stretch has one inside.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ RISE_DB = 10.0
 """Less: faint sounds have their edges, and noises that rise and fall become stretches."""
 
 QUIETEST_DB = -75.0
-"""Of the background. Higher: quiet recordings lose stretches; lower: noise behind a gate is one."""
+"""Of the background. Higher: quiet recordings lose stretches; lower: noise behind a gate is one.
+Levels that are no higher are silent."""
 
 _EVERY, _STEP = 25, 5
 """The background is found anew after so many levels, in every so-manieth."""
@@ -44,6 +47,30 @@ class Stretch(NamedTuple):
     first: int
     end: int
     is_cut: bool = False
+
+
+class SilenceFinder:
+    """Finds silences in the levels of a stream, in whatever blocks they come."""
+
+    def __init__(self) -> None:
+        self._n = 0  # levels so far
+        self._runs: list[tuple[int, int]] = []  # of silent levels, however short
+
+    def push(self, levels: F32) -> None:
+        """More levels in dB, f32[n]."""
+        for first, end in _runs(levels <= np.float32(QUIETEST_DB), self._n):
+            goes_on = bool(self._runs) and self._runs[-1][1] == first
+            self._runs.append((self._runs.pop()[0] if goes_on else first, end))
+        self._n += len(levels)
+
+    def found(self) -> list[tuple[int, int | None]]:
+        """First and end of each in levels, in order; no end: it goes on as far as is known."""
+        runs = [run for run in self._runs if run[1] - run[0] >= _PAUSE]
+        return [(first, None if end == self._n else end) for first, end in runs]
+
+    def drop_until(self, level: int) -> None:
+        """Forget those that are over by then."""
+        self._runs = [run for run in self._runs if run[1] > level or run[1] == self._n]
 
 
 class StretchFinder:
@@ -123,8 +150,7 @@ class StretchFinder:
 
     def _add_all(self, is_sound: Bools, first: int) -> None:
         """Which levels are sound, bool[n], from the first on."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], is_sound, [False]]))) + first
-        for start, end in edges.reshape(-1, 2).tolist():
+        for start, end in _runs(is_sound, first):
             self._add(start, end)
         if self._first >= 0 and first + len(is_sound) - self._end >= _PAUSE:
             self._close()
@@ -159,3 +185,10 @@ class StretchFinder:
         if self._first >= 0 and self._end - self._first >= _SHORTEST:
             self.closed.append(Stretch(self._first, self._end))
         self._first = self._end = -1
+
+
+def _runs(is_so: Bools, first: int) -> list[list[int]]:
+    """First and end of each run in bool[n], which are numbered from the first on."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_so, [False]]))) + first
+    runs: list[list[int]] = edges.reshape(-1, 2).tolist()
+    return runs

@@ -22,6 +22,7 @@ from oido.models.labels import label_indices, labels_from, shown_labels
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS
 from oido.params import Detection, Selection, Windowing
+from oido.signal.level import is_silent
 from oido.types import Category, Event, Row
 
 UNKNOWN_LABEL = "unknown"
@@ -95,11 +96,13 @@ class HeadPostprocessor:
         return scores if probabilities is None else probabilities
 
     def recognised_values(self, block: Block) -> F32:
-        """The decision values f32[N, C] of its windows, 0 where one is unlike all that was taught.
+        """The decision values f32[N, C], 0 where a window is silent or unlike all that was taught.
 
-        As for events: there a taught head's scores, which share one sum, are evidence for nothing.
+        As for events: there a taught head's scores, which share one sum, are evidence for nothing,
+        but for what silence itself is evidence of.
         """
-        values = self.decision_values(block.scores)
+        silent = is_silent(block.loudness)[:, None] & ~self.selector.absences
+        values = np.where(silent, np.float32(0), self.decision_values(block.scores))
         if self._least_similarity is None or not self._is_taught or block.similarities is None:
             return values
         is_known = block.similarities >= self._least_similarity
@@ -128,6 +131,7 @@ class HeadPostprocessor:
             on=on,
             off=off,
             allowed=self.selector.allowed_events,
+            absences=self.selector.absences,
             choice=choice,
             least_similarity=self.least_similarity,
         )

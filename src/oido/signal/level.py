@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oido.arrays import F32, F64
+from oido.arrays import F32, F64, Bools
 from oido.messages import tr
 from oido.params import LEVELS_PER_SECOND
 
@@ -94,6 +94,15 @@ def window_loudness(waveform: F32, window_samples: int, hop_samples: int) -> F64
     windows = np.lib.stride_tricks.sliding_window_view(energies, window_samples // piece)
     sums = windows[:: hop_samples // piece].sum(axis=1)
     return np.asarray((sums / window_samples) ** _EXPONENT)
+
+
+def is_silent(loudness: F64) -> Bools:
+    """Of each window's loudness, whether the window is no louder than the least level, bool[N].
+
+    A mean of -90 dB is too little for 0.04 s of -65 dB, the faintest sound that stands out of a
+    silence (`oido.events.stretches`), even in a window of 10 s.
+    """
+    return np.asarray(loudness <= 10.0 ** (_QUIETEST_DB / 10.0 * _EXPONENT))
 
 
 _PIECE_SAMPLES = 1024

@@ -40,18 +40,20 @@ function levels({ LevelMeter }, cases) {
   return wrong;
 }
 
-function stretches({ StretchFinder }, cases) {
+function stretches({ SilenceFinder, StretchFinder }, cases) {
   const wrong = [];
-  for (const { name, levels: runs, step, steps, stretches: expected } of cases) {
+  for (const { name, levels: runs, step, steps, stretches: expected, silences } of cases) {
     const all = spread(runs);
-    const finder = new StretchFinder();
+    const [finder, silenceFinder] = [new StretchFinder(), new SilenceFinder()];
     const found = steps.map((_, number) => {
-      finder.push(all.subarray(number * step, (number + 1) * step));
+      for (const each of [finder, silenceFinder]) each.push(all.subarray(number * step, (number + 1) * step));
       return [finder.nKnown, finder.openFrom, finder.closed.length];
     });
     finder.flush();
     const told = finder.closed.map(({ first, end, isCut }) => [first, end, isCut]);
     if (!same([found, told], [steps, expected])) wrong.push(`stretches, ${name}: ${JSON.stringify([found, told])}`);
+    // An end that is Infinity is null as JSON.
+    if (!same(silenceFinder.found(), silences)) wrong.push(`silences, ${name}: ${JSON.stringify(silenceFinder.found())}`);
   }
   return wrong;
 }

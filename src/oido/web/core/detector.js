@@ -74,13 +74,15 @@ export class EventDetector {
     this.#reportsUnknown = unknown;
     const on = thresholds ? Float32Array.from(thresholds) : new Float32Array(labels.length).fill(threshold);
     const ratio = Math.fround(offRatio);
+    const absences = absencesIn(labels);
     this.#segmenter = new Segmenter({
       grid,
       sampleRateHz,
       calibrator,
       on,
       off: on.map((value) => value * ratio),
-      allowed: allowed ?? eventLabels(labels),
+      allowed: allowed ?? absences.map((isAbsence) => !isAbsence),
+      absences,
       choice: new Choice(kinship, keepsAll),
       leastSimilarity,
     });
@@ -197,14 +199,14 @@ export class EventDetector {
 }
 
 /**
- * Of each label, whether it tells of an event: not silence, nor what was taught as background.
+ * Of each label, whether it tells of no event: silence, and what was taught as background.
  * @param {string[]} labels
  */
-function eventLabels(labels) {
+function absencesIn(labels) {
   const folded = labels.map((label) => label.toLowerCase());
   // AudioSet's Noise is something that is heard.
   const isAudioSet = folded.includes("speech") && folded.includes("silence");
-  return folded.map((label) => (isAudioSet ? label !== "silence" : !NON_EVENTS.has(label)));
+  return folded.map((label) => (isAudioSet ? label === "silence" : NON_EVENTS.has(label)));
 }
 
 /**

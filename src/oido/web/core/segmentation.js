@@ -9,7 +9,7 @@ import { SHARED } from "./choice.js";
 import { LEVELS_PER_SECOND } from "./level.js";
 import { Pooling } from "./pooling.js";
 import { Evidence, UNKNOWN, joinSpans, newSpan, oddsOf } from "./spans.js";
-import { StretchFinder } from "./stretches.js";
+import { SilenceFinder, StretchFinder } from "./stretches.js";
 
 /** @import { Calibrator } from "./calibration.js" */
 /** @import { Choice } from "./choice.js" */
@@ -20,11 +20,12 @@ const MARGIN_SECONDS = 0.96;
 const LONG_SECONDS = 3;
 
 /**
- * grid: where frames lie, in samples. on, off: thresholds of each class; allowed: which may make events.
- * leastSimilarity: of a model whose frames have a column more, how near they are to what it was taught; below,
- * all is unknown; else null.
+ * grid: where frames lie, in samples. on, off: thresholds of each class; allowed: which may make events;
+ * absences: those that silence is evidence of. leastSimilarity: of a model whose frames have a column more, how
+ * near they are to what it was taught; below, all is unknown; else null.
  * @typedef {{grid: {span: (frame: number) => [number, number]}, sampleRateHz: number, calibrator: Calibrator|null,
- *   on: Float32Array, off: Float32Array, allowed: boolean[], choice: Choice, leastSimilarity: number|null}} Options
+ *   on: Float32Array, off: Float32Array, allowed: boolean[], absences: boolean[], choice: Choice,
+ *   leastSimilarity: number|null}} Options
  */
 
 /** Turns the frames and levels of a stream into spans of classes, as soon as each is over. */
@@ -33,11 +34,15 @@ export class Segmenter {
   #evidence;
   #off;
   #allowed;
+  #absences;
   #choice;
   #stretches;
   #levelSamples;
   #margin;
   #finder = new StretchFinder();
+  #silenceFinder = new SilenceFinder();
+  /** That may matter, in samples. @type {[number, number][]} */
+  #silences = [];
   /** @type {Float32Array[]} */
   #frames = [];
   #firstFrame = 0; // of #frames
@@ -56,11 +61,12 @@ export class Segmenter {
   #ready = [];
 
   /** @param {Options} options */
-  constructor({ grid, sampleRateHz, calibrator, on, off, allowed, choice, leastSimilarity }) {
+  constructor({ grid, sampleRateHz, calibrator, on, off, allowed, absences, choice, leastSimilarity }) {
     this.#grid = grid;
     this.#evidence = new Evidence(calibrator, on);
     this.#off = off;
     this.#allowed = allowed;
+    this.#absences = absences;
     this.#choice = choice;
     this.#levelSamples = Math.floor(sampleRateHz / LEVELS_PER_SECOND);
     this.#margin = Math.round(MARGIN_SECONDS * sampleRateHz);
@@ -77,7 +83,12 @@ export class Segmenter {
   push(frames, levels) {
     this.#frames.push(...frames);
     this.#finder.push(levels);
+    this.#silenceFinder.push(levels);
+    const level = this.#levelSamples;
+    this.#silences = this.#silenceFinder.found().map(([first, end]) => [first * level, end * level]);
     this.#advance(false);
+    const known = [this.#grid.span(this.#firstFrame)[0], ...[...this.#spans.values()].map(({ end }) => end)];
+    this.#silenceFinder.dropUntil(Math.floor(Math.min(...known) / level));
     return this.#popReady();
   }
 
@@ -166,8 +177,9 @@ export class Segmenter {
       return from >= this.#stretchEnd + this.#margin && to <= known;
     });
     if (!waiting.length || frame < 0) return;
+    const [start] = this.#grid.span(this.#firstFrame + frame);
     const active = new Set(this.#activeIn(this.#frames[frame]));
-    if (waiting.some(({ index }) => active.has(index))) return;
+    if (waiting.some((span) => active.has(span.index) && !this.#isSilentBetween(span, start))) return;
     for (const { index } of waiting) this.#close(index);
   }
 
@@ -215,11 +227,50 @@ export class Segmenter {
     const active = this.#activeIn(frame);
     if (active.length) this.#closeUnlessSeen(number);
     for (const index of active) {
-      const span = newSpan(index, start, end, oddsOf(frame[index]), 1, { seen: number + 1, isOutside: true });
-      const open = this.#spans.get(index);
-      if (open === undefined) this.#spans.set(index, span);
-      else Object.assign(joinSpans(open, span), { isOutside: true });
+      for (const [from, to] of this.#sounding(index, start, end)) {
+        const span = newSpan(index, from, to, oddsOf(frame[index]), 1, { seen: number + 1, isOutside: true });
+        const open = this.#continued(index, from);
+        if (open === undefined) this.#spans.set(index, span);
+        else Object.assign(joinSpans(open, span), { isOutside: true });
+      }
     }
+  }
+
+  /**
+   * The parts of this time that may be evidence of a class: those that are not silent.
+   * @param {number} index
+   * @param {number} start
+   * @param {number} end
+   */
+  #sounding(index, start, end) {
+    const parts = [];
+    for (const [silence, sound] of this.#absences[index] ? [] : this.#silences) {
+      if (silence >= end || start >= sound) continue;
+      parts.push([start, silence]);
+      start = Math.min(sound, end);
+    }
+    return [...parts, [start, end]].filter(([from, to]) => from < to);
+  }
+
+  /**
+   * The open span of a class that goes on up to here; one that silence ended is closed.
+   * @param {number} index
+   * @param {number} start
+   */
+  #continued(index, start) {
+    const span = this.#spans.get(index);
+    if (span === undefined || !this.#isSilentBetween(span, start)) return span;
+    this.#close(index);
+    return undefined;
+  }
+
+  /**
+   * Whether there is silence between a span and what begins here.
+   * @param {Span} span
+   * @param {number} start
+   */
+  #isSilentBetween({ index, end }, start) {
+    return !this.#absences[index] && this.#silences.some(([silence]) => end <= silence && silence <= start);
   }
 
   /**
@@ -245,7 +296,7 @@ export class Segmenter {
         this.#ready.push(span);
         continue;
       }
-      const open = this.#spans.get(span.index);
+      const open = this.#continued(span.index, span.start);
       if (open !== undefined && (open.isOutside || open.end === start)) {
         joinSpans(open, span);
         continue;

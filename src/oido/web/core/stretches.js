@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /*
- * Stretches of sound: from when to when the level stands out of its background. The rules are those of
+ * Stretches of sound, from when to when the level stands out of its background; and silences. The rules are those of
  * oido.events.stretches, which tells them; tests/vectors holds both to the same examples.
  */
 
 const RISE_DB = 10;
-const QUIETEST_DB = -75; // of the background
+const QUIETEST_DB = -75; // of the background; levels that are no higher are silent
 const EVERY = 25; // levels after which the background is found anew,
 const STEP = 5; // in every so-manieth
 const BACKGROUND = 300;
@@ -20,6 +20,43 @@ const LONGEST = 1500;
  * Levels first to end, the end not included. isCut: the sound goes on behind it.
  * @typedef {{first: number, end: number, isCut: boolean}} Stretch
  */
+
+/** Finds silences in the levels of a stream, in whatever blocks they come. */
+export class SilenceFinder {
+  #n = 0; // levels so far
+  /** Of silent levels, however short. @type {[number, number][]} */
+  #runs = [];
+
+  /**
+   * More levels in dB.
+   * @param {Float32Array} levels
+   */
+  push(levels) {
+    for (const [first, end] of runsOf(Array.from(levels, (db) => db <= QUIETEST_DB), this.#n)) {
+      const last = this.#runs.at(-1);
+      if (last?.[1] === first) last[1] = end;
+      else this.#runs.push([first, end]);
+    }
+    this.#n += levels.length;
+  }
+
+  /**
+   * First and end of each in levels, in order; of one that goes on as far as is known, the end is Infinity.
+   * @returns {[number, number][]}
+   */
+  found() {
+    const runs = this.#runs.filter(([first, end]) => end - first >= PAUSE);
+    return runs.map(([first, end]) => [first, end === this.#n ? Infinity : end]);
+  }
+
+  /**
+   * Forgets those that are over by then.
+   * @param {number} level
+   */
+  dropUntil(level) {
+    this.#runs = this.#runs.filter(([, end]) => end > level || end === this.#n);
+  }
+}
 
 /** Finds stretches in the levels of a stream, in whatever blocks they come. */
 export class StretchFinder {
@@ -110,13 +147,7 @@ export class StretchFinder {
    * @param {number} first
    */
   #addAll(isSound, first) {
-    let from = -1;
-    for (let index = 0; index <= isSound.length; index++) {
-      if (isSound[index] && from < 0) from = index;
-      if (isSound[index] || from < 0) continue;
-      this.#add(first + from, first + index);
-      from = -1;
-    }
+    for (const [start, end] of runsOf(isSound, first)) this.#add(start, end);
     if (this.#first >= 0 && first + isSound.length - this.#end >= PAUSE) this.#close();
   }
 
@@ -158,6 +189,22 @@ export class StretchFinder {
     }
     this.#first = this.#end = -1;
   }
+}
+
+/**
+ * First and end of each run, numbered from the first on.
+ * @param {boolean[]} isSo
+ * @param {number} first
+ */
+function runsOf(isSo, first) {
+  /** @type {[number, number][]} */
+  const runs = [];
+  isSo.forEach((is, index) => {
+    if (!is) return;
+    if (isSo[index - 1]) runs[runs.length - 1][1]++;
+    else runs.push([first + index, first + index + 1]);
+  });
+  return runs;
 }
 
 /**
