@@ -212,7 +212,8 @@ export function explain(error, name = "") {
   }
   if (kind === "GoneError") return ["serverGaveUp", {}];
   if (/^Model|^RuntimeError$/.test(kind)) {
-    return ["modelNotLoading", { why: t(OF_MODELS[kind] ?? "modelFormat"), details: bracketed(details) }];
+    const model = error.about || t("theModel");
+    return ["modelNotLoading", { model, why: t(OF_MODELS[kind] ?? "modelFormat"), details: bracketed(details) }];
   }
   return ["serverSays", { why: t(OF_SERVERS[kind] ?? "serverRefuses"), details: bracketed(details) }];
 }
