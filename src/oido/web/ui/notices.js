@@ -120,6 +120,9 @@ function render() {
 }
 
 byId("notice-close").addEventListener("click", close);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented) close(); // no panel was closed by it
+});
 button.addEventListener("click", () => {
   const run = shown()?.action?.run;
   close();
