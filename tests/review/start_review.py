@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from oido.messages import tr
 from oido.results import Results
 from oido.review.app import create_review_app
 from oido.review.items import ReviewItem
@@ -15,6 +16,8 @@ from oido.review.session import ReviewSession, ReviewSettings
 from oido.search.label_store import LabelStore
 from oido.server.serve import serve
 from oido.server.settings import Settings
+
+ADVICE = tr("every place of the archive was asked about")
 
 
 class State(NamedTuple):
@@ -39,7 +42,7 @@ class Learner:
         answers = self._store.answers("Owl")
         self._curve.append((len(answers), min(1.0, len(answers) / 20)))
         positives = sum(answer.verdict == "yes" for answer in answers)
-        return State(len(answers), positives, self._curve, len(answers) >= 10, "Ten more.")
+        return State(len(answers), positives, self._curve, len(answers) >= 10, ADVICE)
 
     def export(self, path: Path) -> None:
         path.write_text("learnt", encoding="utf-8")

@@ -166,6 +166,24 @@ def test_yes_of_one_recording_is_not_enough(tmp_path: Path, store: LabelStore) -
             loop.export(tmp_path / "owl.tflite")
 
 
+def test_a_frequent_sound_gets_its_answers_of_no(tmp_path: Path, store: LabelStore) -> None:
+    """Where a sound is nearly everywhere it scores high, near the boundary, too."""
+    maker = FolderMaker(tmp_path / "frequent")
+    letters = {f"{n:02d}.wav": "ooao.oobooc.oooodoeo" * 3 for n in range(12)}
+    for n, (file, own) in enumerate(letters.items()):
+        maker.commit(
+            {"recordings": [recording(file, 30)], "embeddings": rows_of(file, own, seed=n)}
+        )
+    maker.commit({"windows": [{**event("00.wav", 0.0, WINDOW, "Owl", 0.8), "label_index": 4}]})
+    with Results(str(tmp_path / "frequent")) as results:
+        loop = LearningLoop(results, store, "Owl")
+        while loop.update().answers < 50:
+            answer_all(store, loop.candidates(5), letters)
+        state = loop.update()
+        assert state.answers - state.positives >= 5
+        assert "of no are needed" not in state.advice
+
+
 def test_answers_of_one_kind_are_no_classifier(made: Made, store: LabelStore) -> None:
     folder, letters = made
     with Results(str(folder)) as results:

@@ -78,7 +78,10 @@ def test_a_model_that_does_not_load(pages: Pages, on_device: None, language: str
 
     page.click("#listen")
 
-    said = {"en-US": "The model cannot be loaded:", "es-ES": "No se puede cargar el modelo:"}
+    said = {
+        "en-US": "yamnet/classification cannot be loaded:",
+        "es-ES": "No se puede cargar yamnet/classification:",
+    }
     assert _notice(page).startswith(said[language])
 
 

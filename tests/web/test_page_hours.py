@@ -183,6 +183,62 @@ def test_slices_are_the_whole(
     assert found["likeness"] > 0.99
 
 
+_DAMAGED = """async ({whole, damaged, name}) => {
+  const {openSliced} = await import("./core/decode.js");
+  const heard = async (url) => {
+    const file = new File([await (await fetch(url)).arrayBuffer()], name);
+    const sliced = await openSliced(file, 16000);
+    const pieces = [];
+    for await (const piece of sliced.slices()) pieces.push(piece);
+    return [new Float32Array(await new Blob(pieces).arrayBuffer()), sliced.isDamaged()];
+  };
+  const [all, isWholeDamaged] = await heard(whole);
+  const [found, isDamaged] = await heard(damaged);
+  const end = found.subarray(-100 * 16000);
+  const isEndThere = all.subarray(-100 * 16000).every((sample, at) => sample === end[at]);
+  return {isWholeDamaged, isDamaged, seconds: found.length / 16000, isEndThere};
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("a.flac", "cut"),
+        ("a.flac", "changed"),
+        pytest.param("a.flac", "missing", marks=pytest.mark.slow),
+        ("a.mp3", "cut"),
+        pytest.param("a.mp3", "changed", marks=pytest.mark.slow),
+    ],
+)
+def test_damage_in_a_long_one_is_told_and_costs_no_more(
+    pages: Pages, tmp_path: Path, name: str, damage: str
+) -> None:
+    """Two bytes that were wrong in a FLAC lost all that came after them, without a word."""
+    rng = np.random.default_rng(7)
+    samples = (3000 * rng.standard_normal(310 * 16_000)).astype(np.int16)
+    options = {"bitrate_mode": "CONSTANT", "compression_level": 0.0} if name == "a.mp3" else {}
+    content = _write(tmp_path / name, np.repeat(samples, 2), 32_000, **options).read_bytes()
+    middle = 2 * len(content) // 3
+    damaged = {
+        "cut": content[:middle],
+        "changed": content[:middle] + bytes(30_000) + content[middle + 30_000 :],
+        "missing": content[:middle] + content[middle + 30_000 :],
+    }[damage]
+    page = pages.open("server")
+    page.route("**/whole", lambda route: route.fulfill(body=content))
+    page.route("**/damaged", lambda route: route.fulfill(body=damaged))
+
+    found = page.evaluate(_DAMAGED, {"whole": "whole", "damaged": "damaged", "name": name})
+
+    assert not found["isWholeDamaged"]
+    assert found["isDamaged"]
+    if damage == "cut":
+        assert found["seconds"] == pytest.approx(310 * 2 / 3, rel=0.02)
+    else:
+        assert found["seconds"] == pytest.approx(310, abs=2 if name == "a.mp3" else 0)
+        assert found["isEndThere"] or name == "a.mp3"
+
+
 _AGAIN = """async ({content, rate, places}) => {
   const {openSliced} = await import("./core/decode.js");
   const file = new File([await (await fetch(content)).arrayBuffer()], "long.wav");

@@ -30,7 +30,7 @@ def _options(page: Any) -> list[str]:
 def test_a_bad_one_is_refused_when_it_comes(pages: Pages, on_device: None, language: str) -> None:
     page = pages.open("server", language=language)
     before, chosen = _options(page), page.input_value("#model")
-    said = {"en-US": "The model cannot be loaded:", "es-ES": "No se puede cargar el modelo:"}
+    said = {"en-US": "birds.tflite cannot be loaded:", "es-ES": "No se puede cargar birds.tflite:"}
     for kind, content in _BAD.items():
         page.set_input_files(
             "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": content}
@@ -59,7 +59,7 @@ def test_a_bad_one_stops_nothing(pages: Pages, on_device: None) -> None:
         "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": b"no" * 99}
     )
 
-    assert notice_of(page).startswith("The model cannot be loaded:")
+    assert notice_of(page).startswith("birds.tflite cannot be loaded:")
     assert page.get_attribute("body", "data-state") == "live"
     page.click("#tab-list .tab >> nth=0")
     assert rows_of(page) == before
@@ -254,12 +254,34 @@ def test_what_was_said_of_a_bad_one_goes_with_a_good_one(
     page.set_input_files(
         "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": b"no" * 99}
     )
-    assert notice_of(page).startswith("The model cannot be loaded:")
+    assert notice_of(page).startswith("birds.tflite cannot be loaded:")
 
     page.set_input_files("#own-model-file", taught)
 
     page.wait_for_selector(f"#status-by:has-text('by {taught.name}')")
     page.wait_for_selector("#notice", state="hidden")
+
+
+def test_of_several_those_that_are_bad_are_named(
+    pages: Pages, on_device: None, taught: Path
+) -> None:
+    """Also where a good one, or a recording, comes after them."""
+    page = pages.open("device")
+    good = {"name": "good.tflite", "mimeType": "", "buffer": taught.read_bytes()}
+    bad = [{"name": f"{n}.tflite", "mimeType": "", "buffer": b"no" * 99} for n in "ab"]
+    street = {"name": STREET.name, "mimeType": "", "buffer": STREET.read_bytes()}
+
+    page.set_input_files("#file", [bad[0], good])
+
+    page.wait_for_function("() => document.querySelector('#model').value === 'good.tflite'")
+    page.wait_for_selector("#notice-text:has-text('a.tflite cannot be loaded:')")
+
+    page = pages.open("device")
+    page.set_input_files("#file", [*bad, street])
+
+    page.wait_for_selector("#notice-text:has-text('a.tflite and 1 more cannot be loaded:')")
+    page.wait_for_selector("body[data-state=done]")
+    assert page.inner_text("#notice-text").startswith("a.tflite and 1 more cannot be loaded:")
 
 
 @pytest.mark.parametrize(("language", "part"), [("en-US", "waveform"), ("es-ES", "forma de onda")])

@@ -54,6 +54,23 @@ def _sirens(page: Any) -> list[int]:
     return [number for number, text in enumerate(texts) if "iren" in text]
 
 
+def test_escape_closes_what_was_opened(pages: Pages, on_device: None) -> None:
+    """A panel, and then a message; the focus goes back to what opened it."""
+    page = pages.open("device")
+    hear_street(page)
+    page.set_input_files(
+        "#own-model-file", {"name": "birds.tflite", "mimeType": "", "buffer": b"no" * 99}
+    )
+    page.wait_for_selector("#notice:not([hidden])")
+    _open(page)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#teach-open:focus")
+    assert page.is_hidden("#teach-panel")
+    assert page.is_visible("#notice")
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#notice")
+
+
 def test_a_sound_is_recorded_while_a_button_is_held(pages: Pages, on_device: None) -> None:
     page = pages.open("device", size=PHONE)
     _open(page)

@@ -71,6 +71,30 @@ def _watch(page: Any, name: str) -> None:
     page.wait_for_selector(f"#watches li:has-text('{name}')")
 
 
+@pytest.mark.parametrize("language", ["es-ES", "en-US"])
+def test_a_name_is_found_without_its_accents(pages: Pages, on_device: None, language: str) -> None:
+    page = pages.open("device", language=language)
+    page.evaluate(
+        """() => import("/ui/language.js").then((names) => {
+          names.setTranslations({es: {Speech: "Niña que habla", Dog: "Árbol"},
+                                 en: {Speech: "Niña que habla", Dog: "Árbol"}});
+          names.setLanguage(names.currentLanguage());
+        })"""
+    )
+    page.focus("#watch-name")
+    for typed, name in (("nina", "Niña que habla"), ("ARBOL", "Árbol"), ("que hab", "")):
+        page.fill("#watch-name", typed)
+        offered = page.eval_on_selector_all(
+            "#watch-labels option", "all => all.map(o => [o.label, o.value]).filter(([l]) => l)"
+        )
+        assert [value for label, value in offered if typed.lower() in label] == (
+            [name] if name else []
+        )
+    page.fill("#watch-name", "nina QUE habla")
+    page.click("#watch-form button")
+    page.wait_for_selector("#watches li:has-text('Niña que habla')")
+
+
 def test_a_sound_that_is_watched_for_is_told(pages: Pages, on_device: None) -> None:
     page = pages.open("device", size=PHONE, language="es-ES")
     _watch(page, "Sirena")

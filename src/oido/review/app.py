@@ -38,7 +38,7 @@ from oido.server.answers import SafeAnswers, on_defect, on_error
 from oido.server.draining import AnswerAtStop, Draining
 from oido.server.page import PAGE_HEADERS, PAGE_TYPES, favicon
 from oido.server.page_files import NAMES_URLS, content_of
-from oido.server.problems import Problem, problem_of, problem_response
+from oido.server.problems import Problem, language_of, problem_of, problem_response
 from oido.server.settings import Settings
 
 _START = "index.html"
@@ -117,10 +117,7 @@ def create_review_app(open_session: Callable[[], ReviewSession], settings: Setti
 
 async def _on_oido_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OidoError)
-    problem = problem_of(error)
-    # People read it, on the page: in the language of the command that they began it with.
-    problem.message = shown(error)
-    return problem_response(problem, request.scope)
+    return problem_response(problem_of(error), request.scope)
 
 
 class _Nothing:
@@ -144,12 +141,12 @@ class _Endpoints:
             raise Problem.bad_request(tr("count is a number from 1 to {most}", most=_MOST_ITEMS))
         if not isinstance(held, list) or not all(isinstance(key, str) for key in held):
             raise Problem.bad_request(tr("held is a list of ids"))
-        return JSONResponse(await self._in_turn(lambda: self._next(who, count, held)))
+        return JSONResponse(await self._in_turn(lambda: self._next(request, who, count, held)))
 
-    def _next(self, who: str, count: int, held: Sequence[str]) -> dict[str, Any]:
+    def _next(self, request: Request, who: str, count: int, held: Sequence[str]) -> dict[str, Any]:
         self._session.learn()
         found = self._session.next_items(who, count, held)
-        return {"items": self._described(found), **self._state(who)}
+        return {"items": self._described(found), **self._state(request, who)}
 
     async def sound(self, request: Request) -> Response:
         """``GET /v1/review/sound?id=…&start=…&end=…``: a place, and as much around it, as WAV."""
@@ -196,7 +193,7 @@ class _Endpoints:
             label = body["label"]
             if label not in self._session.settings.others or verdict != "no":
                 raise Problem.bad_request(tr("label is one of the others, with the verdict no"))
-        state = await self._in_turn(lambda: self._answered(who, key, verdict, label))
+        state = await self._in_turn(lambda: self._answered(request, who, key, verdict, label))
         # Nobody waits for what is learnt from it; the next answer brings it.
         return JSONResponse(state, background=BackgroundTask(self._in_turn, self._learn))
 
@@ -204,24 +201,26 @@ class _Endpoints:
         with suppress(OidoError):  # who asks for the next places is shown why
             self._session.learn()
 
-    def _answered(self, who: str, key: str, verdict: Any, label: str | None) -> dict[str, Any]:
+    def _answered(
+        self, request: Request, who: str, key: str, verdict: Any, label: str | None
+    ) -> dict[str, Any]:
         self._session.answer(who, key, verdict, label)
-        return self._state(who)
+        return self._state(request, who)
 
     async def undo(self, request: Request) -> Response:
         """``POST /v1/review/undo``: somebody's last answer counts no more; to what it was."""
         who = _who(await _body(request))
-        return JSONResponse(await self._in_turn(lambda: self._undone(who)))
+        return JSONResponse(await self._in_turn(lambda: self._undone(request, who)))
 
-    def _undone(self, who: str) -> dict[str, Any]:
+    def _undone(self, request: Request, who: str) -> dict[str, Any]:
         found = self._session.undo(who)
         items = [] if found is None else self._described([found])
-        return {"items": items, **self._state(who)}
+        return {"items": items, **self._state(request, who)}
 
     async def progress(self, request: Request) -> Response:
         """``GET /v1/review/progress?who=…``: how far somebody, and all of them, are."""
         who = _who(dict(request.query_params))
-        return JSONResponse(await self._in_turn(lambda: self._state(who)))
+        return JSONResponse(await self._in_turn(lambda: self._state(request, who)))
 
     async def export(self, request: Request) -> Response:
         """``POST /v1/review/export``: write what was learnt, where the command said."""
@@ -229,7 +228,7 @@ class _Endpoints:
 
         def write() -> dict[str, Any]:
             path = self._session.export()
-            return {"file": str(path), **self._state(who)}
+            return {"file": str(path), **self._state(request, who)}
 
         return JSONResponse(await self._in_turn(write))
 
@@ -237,7 +236,8 @@ class _Endpoints:
         """In the one thread that uses the database and the archive."""
         return await asyncio.get_running_loop().run_in_executor(self._work, run)
 
-    def _state(self, who: str) -> dict[str, Any]:
+    def _state(self, request: Request, who: str) -> dict[str, Any]:
+        """How far the review is; its advice in the language of who asks."""
         state = self._session.state
         learning = (
             None
@@ -247,7 +247,7 @@ class _Endpoints:
                 "positives": state.positives,
                 "curve": [_plain(each) for each in state.curve],
                 "finished": state.finished,
-                "advice": shown(state.advice),
+                "advice": shown(state.advice, language_of(request.scope)),
             }
         )
         return {"progress": self._session.progress(who), "learning": learning}

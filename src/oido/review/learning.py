@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,9 @@ from oido.training.head_export import require_addable
 
 _HOPELESS = 20
 """After so many answers without a yes, another example is asked for."""
+
+_MANY_YES = 10
+"""From so many on, without enough answers of no to judge by, it is these that are looked for."""
 
 
 class LoopState(NamedTuple):
@@ -144,7 +148,7 @@ class LearningLoop:
             vectors=self._windows.vectors,
             near=lambda number: self._windows.touching(self._windows.place(number)),
             dice=np.random.default_rng([self._seed, self._state.answers]),
-            rule=self._rule,
+            rule=self._rule_now(),
         )
         scores = activate(self._logits[numbers], "sigmoid").tolist()
         return [self._item(self._windows.place(n), s) for n, s in zip(numbers.tolist(), scores)]
@@ -250,6 +254,14 @@ class LearningLoop:
             np.full(len(rows), -1),
             multi_label=True,
         )
+
+    def _rule_now(self) -> AskingRule:
+        """The rule; any places where much is yes and too little no: of a frequent sound, what
+        scores high and what is near the boundary are both yes."""
+        clips = self._clips
+        if clips is None or clips.targets.sum() < _MANY_YES or not lacking(clips).no:
+            return self._rule
+        return replace(self._rule, top=0, margin=0, random=1)
 
     def _fitted(self, clips: EmbeddedClips) -> AnswersFit:
         known = np.concatenate(self._rows)

@@ -285,8 +285,10 @@ function removeEntry(entry) {
  */
 async function open(given, maySend = choices.isSending) {
   const isModel = (/** @type {File} */ file) => file.name.toLowerCase().endsWith(".tflite");
-  for (const model of given.filter(isModel)) await choices.useOwn(model);
+  const refusals = [];
+  for (const model of given.filter(isModel)) refusals.push(await choices.useOwn(model));
   const files = given.filter((file) => !isModel(file));
+  if (files.length === 0) tellRefused(refusals); // what was said of one went with the next
   if (files.length === 0 || !(await isReady())) return;
   if (choices.isSending && !maySend) {
     /** @type {Action} */
@@ -297,11 +299,23 @@ async function open(given, maySend = choices.isSending) {
     return;
   }
   clearNotice();
+  tellRefused(refusals);
   const { choice } = choices;
   // What waits for the server is asked for again now, by this choice, and not twice.
   const again = jobs.current;
   if (again && files.length === 1 && again.file === files[0]) jobs.restart(choice);
   else jobs.add(files.map((file, number) => ({ ...choice, file, isFirst: number === 0 })));
+}
+
+/**
+ * Of models that came together: why the first was refused, and how many more were.
+ * @param {unknown[]} errors of each; undefined: it was not
+ */
+function tellRefused(errors) {
+  const [first, ...more] = errors.filter((error) => error !== undefined);
+  if (first === undefined) return;
+  const [key, values] = explain(first);
+  notice(key, more.length ? { ...values, model: t("andMore", { file: values.model, n: more.length }) } : values);
 }
 
 /**

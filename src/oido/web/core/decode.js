@@ -20,15 +20,15 @@ const SLICE_SECONDS = 10;
 /**
  * A long recording, before it is decoded. nSamples: at the rate that was asked for, about. slices: each time anew.
  * read: n samples from any place on, those that the slices have there, with silence around the recording; null of a
- * format that is decoded only from its beginning.
- * @typedef {{nSamples: number, slices: () => AsyncGenerator<Float32Array<ArrayBuffer>>, read: Read | null}} Sliced
+ * format that is decoded only from its beginning. isDamaged: whether it tells of more sound than its last slices had.
+ * @typedef {{nSamples: number, slices: () => AsyncGenerator<Float32Array<ArrayBuffer>>, read: Read | null,
+ *   isDamaged: () => boolean}} Sliced
  *
  * @typedef {(start: number, n: number) => Promise<Float32Array<ArrayBuffer>>} Read
  */
 
 const LOUDEST_RMS = 16; // float samples belong in [-1, 1]; recorders overshoot, but not this much
 const SHORTEST_SECONDS = 0.001;
-const MISSING_SECONDS = 0.25; // what a file tells of its length counts an encoder's padding, too
 
 /**
  * Decodes a File (or a Blob). A WAV or a 16-bit FLAC at the model's rate gives the numbers that Python gets. Of another
@@ -52,7 +52,7 @@ export async function decodeFile(file, sampleRateHz) {
   const samples = await wholeOf(resampled(pieces, fromHz, sampleRateHz, name));
   check(samples, name, sampleRateHz);
   const duration = samples.length / sampleRateHz;
-  return { samples, duration, isDamaged: own?.isCounted === true && duration < own.seconds - MISSING_SECONDS };
+  return { samples, duration, isDamaged: own?.isDamaged(duration) === true };
 }
 
 /**
@@ -72,11 +72,20 @@ export async function openSliced(file, sampleRateHz) {
     return null; // `decodeFile` says what is wrong
   }
   if (source === null || source.seconds < LONG_SECONDS) return null;
-  const { sampleRateHz: fromHz, seconds, pieces } = source;
+  const { sampleRateHz: fromHz, seconds, pieces, isDamaged } = source;
+  let n = 0;
+  async function* slices() {
+    n = 0;
+    for await (const slice of resampled(pieces(), fromHz, sampleRateHz, file.name ?? "the file")) {
+      n += slice.length;
+      yield slice;
+    }
+  }
   return {
     nSamples: Math.ceil(seconds * sampleRateHz),
-    slices: () => resampled(pieces(), fromHz, sampleRateHz, file.name ?? "the file"),
+    slices,
     read: pcm && reading(pcm.span, fromHz, sampleRateHz),
+    isDamaged: () => isDamaged(n / sampleRateHz),
   };
 }
 
@@ -100,7 +109,7 @@ async function pcmOf(file) {
     if (first < end) samples.set(await slice(first, end - first), first - start);
     return samples;
   };
-  return { sampleRateHz, seconds: frames / sampleRateHz, pieces, span };
+  return { sampleRateHz, seconds: frames / sampleRateHz, pieces, span, isDamaged: () => false };
 }
 
 /**

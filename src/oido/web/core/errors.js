@@ -5,6 +5,9 @@
  * (oido.errors): "ModelFormatError", "AudioError", "OptionError", "MicrophoneError", "AbortError"...
  */
 export class OidoError extends Error {
+  /** The name of the model that it is about, where it is about one. */
+  about = "";
+
   /**
    * @param {string} kind
    * @param {string} message

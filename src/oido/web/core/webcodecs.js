@@ -12,18 +12,20 @@ import { mp3Frames } from "./mp3_frames.js";
 
 /**
  * What a file holds, and its frames in order. isCounted: whether the file itself tells its length, which else is about
- * so. skip: samples at the start that are the encoder's, not the sound's.
+ * so. skip: samples at the start that are the encoder's, not the sound's. bytes null: these samples are lost.
  * @typedef {{config: AudioDecoderConfig, seconds: number, isCounted: boolean, skip: number,
- *   frames: () => AsyncGenerator<{bytes: Uint8Array<ArrayBuffer>, samples: number}>}} Encoded
+ *   frames: () => AsyncGenerator<{bytes: Uint8Array<ArrayBuffer> | null, samples: number}>}} Encoded
  */
 
 const PIECE_SECONDS = 10;
 const MOST_WAITING = 64; // frames in the decoder
+const MISSING_SECONDS = 0.25; // what a file tells of its length counts an encoder's padding, too
 
 /**
  * A file of frames, before it is decoded; null for one of another format, and where the browser has no decoder for it.
+ * isDamaged: whether the file tells of more sound than so many seconds, or some was lost in the last pieces.
  * @param {Blob} file
- * @returns {Promise<{sampleRateHz: number, seconds: number, isCounted: boolean,
+ * @returns {Promise<{sampleRateHz: number, seconds: number, isDamaged: (seconds: number) => boolean,
  *   pieces: () => AsyncGenerator<Float32Array<ArrayBuffer>>} | null>}
  */
 export async function openCompressed(file) {
@@ -34,14 +36,25 @@ export async function openCompressed(file) {
   if (!supported) return null;
   const { sampleRate } = encoded.config;
   const { seconds, isCounted } = encoded;
-  return { sampleRateHz: sampleRate, seconds, isCounted, pieces: () => decoded(encoded) };
+  let isLost = false;
+  return {
+    sampleRateHz: sampleRate,
+    seconds,
+    isDamaged: (found) => isLost || (isCounted && found < seconds - MISSING_SECONDS),
+    pieces: () => {
+      isLost = false;
+      return decoded(encoded, () => (isLost = true));
+    },
+  };
 }
 
 /**
- * Mono pieces of PIECE_SECONDS, however many frames the decoder gives at once; the last may be shorter.
+ * Mono pieces of PIECE_SECONDS, however many frames the decoder gives at once; the last may be shorter. Silence stands
+ * for what is lost.
  * @param {Encoded} encoded
+ * @param {() => void} onLost
  */
-async function* decoded({ config, frames, skip }) {
+async function* decoded({ config, frames, skip }, onLost) {
   /** @type {Float32Array<ArrayBuffer>[]} */
   let ready = [];
   let length = 0;
@@ -73,6 +86,16 @@ async function* decoded({ config, frames, skip }) {
     decoder.configure(config);
     let time = 0;
     for await (const { bytes, samples } of frames()) {
+      if (bytes === null) {
+        onLost();
+        await decoder.flush();
+        for (let rest = samples; rest > 0; rest -= most) {
+          ready.push(new Float32Array(Math.min(rest, most)));
+          length += Math.min(rest, most);
+          while (length >= most) yield take();
+        }
+        continue;
+      }
       decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: Math.round(time), data: bytes }));
       time += (1e6 * samples) / config.sampleRate;
       while (decoder.decodeQueueSize > MOST_WAITING) {

@@ -42,6 +42,7 @@ let learning = null;
 /** The entry whose sound is loaded, and when it begins in its recording. @type {{entry: Entry, start: number} | null} */
 let loaded = null;
 let isReady = false;
+let isExporting = false;
 /** @type {number[]} */
 let answeredAt = [];
 
@@ -75,6 +76,7 @@ async function show() {
     loaded = { entry, start: clip.start };
     void play(entry.more.before + entry.more.after > 0);
   } catch (error) {
+    entry.clip = null; // it may be there the next time
     if (queue.current !== entry) return;
     picture.clear();
     byId("sound-text").textContent = t("noSound", { reason: reasonOf(error) });
@@ -88,7 +90,10 @@ async function show() {
  * @param {boolean} [isWhole]
  */
 async function play(isWhole = false) {
-  if (loaded === null) return;
+  if (loaded === null) {
+    if (isReady) await show();
+    return;
+  }
   const { entry, start } = loaded;
   const from = isWhole ? 0 : Math.max(0, entry.item.start - AROUND_SECONDS - start);
   const until = isWhole ? Infinity : entry.item.end + AROUND_SECONDS - start;
@@ -220,7 +225,7 @@ function onProblem(error) {
     return;
   }
   if (error instanceof ServerProblem && error.status === 401) {
-    askWho(error.message);
+    askWho(true);
     return;
   }
   const n = outbox.size;
@@ -241,12 +246,17 @@ async function retry() {
 }
 
 async function exportModel() {
+  if (isExporting) return;
+  isExporting = true;
+  showNotice(t("exporting"));
   try {
     const state = await server.export();
     onState(state);
     showNotice(t("exported", { file: state.file ?? "" }));
   } catch (error) {
     onProblem(error);
+  } finally {
+    isExporting = false;
   }
 }
 
@@ -355,15 +365,15 @@ function renderTheme() {
 
 // --- who answers
 
-/** @param {string} [problem] of the token that was tried */
-function askWho(problem = "") {
+/** @param {boolean} [isRefused] the token that was tried was the wrong one */
+function askWho(isRefused = false) {
   byId("sign-in").hidden = false;
   byId("asked").hidden = true;
   byId("token-field").hidden = !about.token;
   byId("name", HTMLInputElement).value = recall("reviewer") ?? about.by ?? "";
   byId("token", HTMLInputElement).value = recallToken();
-  if (problem && recallToken()) showNotice(problem);
-  byId("name").focus();
+  if (isRefused) showNotice(t("tokenWrong"));
+  byId(isRefused ? "token" : "name", HTMLInputElement).select();
 }
 
 /** @param {SubmitEvent} event */
@@ -414,6 +424,7 @@ const KEYS = {
   " ": () => void play(wasWidened()),
   arrowleft: () => widen("before"),
   arrowright: () => widen("after"),
+  escape: hideNotice,
 };
 
 function wasWidened() {
@@ -470,6 +481,9 @@ function listen() {
     picture.repaint();
   });
   language.onLanguage(render);
+  language.onLanguage(() => {
+    if (learning !== null) server.progress().then(onState, onProblem);
+  });
 }
 
 async function startPage() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the review's server is asked, and what it answers (oido.review.app).
 
+import { currentLanguage } from "../ui/language.js";
 import { recallToken } from "../ui/memory.js";
 
 /**
@@ -63,6 +64,11 @@ export class ReviewServer {
     return this.#post("answer", { id, verdict, label });
   }
 
+  /** How far it is, with the advice in the page's language. @returns {Promise<State>} */
+  async progress() {
+    return (await this.#fetch(`v1/review/progress?${new URLSearchParams({ who: this.who })}`)).json();
+  }
+
   undo() {
     return this.#post("undo", {});
   }
@@ -97,11 +103,13 @@ export class ReviewServer {
    * @param {RequestInit} [options]
    */
   async #fetch(url, options = {}) {
+    const headers = new Headers({ "Accept-Language": currentLanguage() });
     const token = recallToken();
+    if (token) headers.set("Authorization", `Bearer ${token}`);
     /** @type {Response} */
     let response;
     try {
-      response = await fetch(url, { ...options, headers: token ? { Authorization: `Bearer ${token}` } : {} });
+      response = await fetch(url, { ...options, headers });
     } catch {
       throw new ServerProblem(0, "");
     }

@@ -49,6 +49,7 @@ const en = {
   learningFrom: "From {answers} answers, {positives} of them yes.",
   curve: "How well it does, after each round of answers: {first} at first, {last} now.",
   export: "Save the model",
+  exporting: "It is written, and checked on the recordings…",
   exported: "It is written: {file}",
 };
 
@@ -101,6 +102,7 @@ const es = {
   learningFrom: "De {answers} respuestas, {positives} de ellas sí.",
   curve: "Qué tal lo hace, tras cada ronda de respuestas: {first} al principio, {last} ahora.",
   export: "Guardar el modelo",
+  exporting: "Se escribe, y se comprueba con las grabaciones…",
   exported: "Está escrito: {file}",
 };
 

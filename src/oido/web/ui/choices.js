@@ -174,12 +174,13 @@ export class Choices {
    * A model that somebody dropped: it is heard on this device, if it can be. One that cannot is refused at once, and
    * what was chosen before stays.
    * @param {File} file
+   * @returns {Promise<unknown>} why it is refused; undefined: it is not
    */
   async useOwn(file) {
     await this.#loading;
     if (!this.#hasDevice) {
       this.#onTrouble(new OidoError("DeviceError", ""));
-      return;
+      return undefined;
     }
     const before = { own: this.#own, name: select.value };
     /** @type {OwnModel} */
@@ -204,11 +205,12 @@ export class Choices {
       this.#settle();
       this.#render();
       this.#onOwn({ name: own.name, error });
-      return;
+      return error;
     }
     this.#tried = null;
     this.#choose();
     this.#onOwn({ name: own.name, isKept: await keepModel(own) });
+    return undefined;
   }
 
   /**

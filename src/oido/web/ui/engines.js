@@ -57,7 +57,7 @@ export class Engines {
       return { engine: await one.opening, release };
     } catch (error) {
       this.#open = this.#open.filter((each) => each !== one);
-      throw error;
+      throw naming(error, model);
     }
   }
 
@@ -113,7 +113,7 @@ export class Engines {
     const source = await this.#source(model);
     if ("modelBytes" in source) return new Uint8Array(source.modelBytes);
     const response = await fetch(source.modelUrl).catch(() => null);
-    if (!response?.ok) throw new OidoError("ModelFetchError", `${model.name} could not be fetched`);
+    if (!response?.ok) throw naming(new OidoError("ModelFetchError", `${model.name} could not be fetched`), model);
     return new Uint8Array(await response.arrayBuffer());
   }
 
@@ -131,6 +131,16 @@ export class Engines {
     if (!response.ok) throw new OidoError("ModelFetchError", `${model.name}: ${response.status}`);
     return { modelBytes: await response.arrayBuffer() };
   }
+}
+
+/**
+ * An error, with the name of its model.
+ * @param {unknown} error
+ * @param {Model} model
+ */
+function naming(error, { name }) {
+  if (error instanceof OidoError) error.about = name;
+  return error;
 }
 
 /** What a server with a token wants with each request. */

@@ -4,7 +4,7 @@
 
 import { byId } from "./elements.js";
 import { SIGNS, familyOf, isFamily } from "./families.js";
-import { currentLanguage, nameOf, onLanguage, t } from "./language.js";
+import { nameOf, onLanguage, plain, t } from "./language.js";
 
 /** @import { SoundEvent } from "../types.js" */
 /** @import { Family } from "./families.js" */
@@ -96,12 +96,4 @@ export class Filter {
       button.setAttribute("aria-pressed", String(this.#families.has(family)));
     }
   }
-}
-
-/**
- * Without case and accents.
- * @param {string} words
- */
-function plain(words) {
-  return words.toLocaleLowerCase(currentLanguage()).normalize("NFD").replace(/\p{M}/gu, "");
 }

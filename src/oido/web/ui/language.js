@@ -83,6 +83,27 @@ export function nameOf(label) {
   return translations[language]?.[label] ?? label;
 }
 
+/**
+ * Words as they are searched for: without case and accents.
+ * @param {string} words
+ */
+export function plain(words) {
+  return words.toLocaleLowerCase(language).normalize("NFD").replace(/\p{M}/gu, "");
+}
+
+/**
+ * The label of a name as it was typed, in this language or that of the labels; best the one that is written just so.
+ * @param {string[]} labels
+ * @param {string} name
+ */
+export function labelNamed(labels, name) {
+  const words = plain(name);
+  return (
+    labels.find((label) => [label, nameOf(label)].includes(name)) ??
+    labels.find((label) => [label, nameOf(label)].some((each) => plain(each) === words))
+  );
+}
+
 /** Writes the texts of every element that has data-t (its text) or data-t-label (aria-label, title). */
 export function translatePage() {
   document.documentElement.lang = language;

@@ -120,6 +120,9 @@ function render() {
 }
 
 byId("notice-close").addEventListener("click", close);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented) close(); // no panel was closed by it
+});
 button.addEventListener("click", () => {
   const run = shown()?.action?.run;
   close();
@@ -212,7 +215,8 @@ export function explain(error, name = "") {
   }
   if (kind === "GoneError") return ["serverGaveUp", {}];
   if (/^Model|^RuntimeError$/.test(kind)) {
-    return ["modelNotLoading", { why: t(OF_MODELS[kind] ?? "modelFormat"), details: bracketed(details) }];
+    const model = error.about || t("theModel");
+    return ["modelNotLoading", { model, why: t(OF_MODELS[kind] ?? "modelFormat"), details: bracketed(details) }];
   }
   return ["serverSays", { why: t(OF_SERVERS[kind] ?? "serverRefuses"), details: bracketed(details) }];
 }

@@ -61,7 +61,7 @@ export async function hearFile(file, { engine, signal, on }) {
     for (const window of windows) session.add(window);
     session.floor = Math.max(session.floor, engine.floor ?? 0); // a long recording is told less of
     session.finish(windows.nSamples ?? audio?.nSamples ?? 0);
-    session.isDamaged = windows.isDamaged ?? isDamaged;
+    session.isDamaged = windows.isDamaged ?? isDamaged();
     if (windows.length) on.begun(session);
     return { session, problem };
   } catch (error) {
@@ -74,27 +74,27 @@ export async function hearFile(file, { engine, signal, on }) {
 
 /**
  * Whole, or by slices where it is long. samples null: only the server can decode it. read: from any place on, null
- * where it cannot be. isDamaged: as far as is known here.
+ * where it cannot be. isDamaged: as far as is known here, once it is heard.
  * @param {File} file
  * @param {Engine} engine
  * @param {Handlers} on
- * @returns {Promise<{samples: Samples | null, nSamples: number, read: Read | null, isDamaged: boolean,
+ * @returns {Promise<{samples: Samples | null, nSamples: number, read: Read | null, isDamaged: () => boolean,
  *   problem: unknown}>}
  */
 async function decoded(file, engine, on) {
   const { sampleRateHz } = engine.info;
   try {
     const sliced = await openSliced(file, sampleRateHz);
-    if (sliced) return { ...sliced, samples: sliced.slices(), isDamaged: false, problem: null };
+    if (sliced) return { ...sliced, samples: sliced.slices(), problem: null };
     if (file.size >= LONG_BYTES) on.stage("decodingWhole");
     const { samples, isDamaged } = await decodeFile(file, sampleRateHz);
     const isLarge = engine.floor !== undefined && file.size > MOST_UPLOAD_BYTES;
-    const { length: nSamples } = samples;
-    return { samples: isLarge ? slicesOf(samples) : samples, nSamples, read: null, isDamaged, problem: null };
+    const known = { nSamples: samples.length, read: null, isDamaged: () => isDamaged, problem: null };
+    return { samples: isLarge ? slicesOf(samples) : samples, ...known };
   } catch (error) {
     // A server knows more formats than the browser.
     if (!("floor" in engine)) throw error;
-    return { samples: null, nSamples: 0, read: null, isDamaged: false, problem: error };
+    return { samples: null, nSamples: 0, read: null, isDamaged: () => false, problem: error };
   }
 }
 

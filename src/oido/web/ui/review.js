@@ -9,7 +9,7 @@ import { canShare, cardOfEvent, clipOfEvent, shareOrSave } from "./clips.js";
 import { Closeup } from "./closeup.js";
 import { byId } from "./elements.js";
 import { labelsTable, save, saveFile } from "./exports.js";
-import { clock, nameOf, t } from "./language.js";
+import { clock, labelNamed, nameOf, t } from "./language.js";
 import { tell } from "./notices.js";
 
 /** @import { SoundEvent } from "../types.js" */
@@ -171,8 +171,7 @@ export class Review {
    */
   #labelOf(name) {
     const labels = this.#session?.info.labels ?? [];
-    const plain = name.toLowerCase();
-    return labels.find((label) => [label, nameOf(label)].some((each) => each.toLowerCase() === plain)) ?? name;
+    return labelNamed(labels, name) ?? name;
   }
 
   /** @param {KeyboardEvent} event */

@@ -67,6 +67,11 @@ export class TeachPanel {
       this.render();
     });
     byId("teach-close").addEventListener("click", () => this.#close());
+    panel.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      this.#close();
+    });
     byId("teach-arm").addEventListener("click", () => this.#arm());
     byId("teach-event-add").addEventListener("click", () => this.#addEvent());
     events.addEventListener("focus", () => this.#offerEvents());

@@ -5,7 +5,7 @@
 import { allowNotifications, alertBy, possibleWays } from "./alerts.js";
 import { byId } from "./elements.js";
 import { saveFile } from "./exports.js";
-import { clock, currentLanguage, nameOf, onLanguage, scoreText, t } from "./language.js";
+import { clock, currentLanguage, labelNamed, nameOf, onLanguage, plain, scoreText, t } from "./language.js";
 import { recall, remember } from "./memory.js";
 import { say } from "./notices.js";
 import { WatchRules, isQuiet, minuteOf } from "./watch_rules.js";
@@ -50,7 +50,10 @@ export class Watching {
       event.preventDefault();
       this.#add(input.value.trim());
     });
-    for (const field of fields) field.addEventListener("focus", () => this.#offerLabels());
+    for (const field of fields) {
+      field.addEventListener("focus", () => this.#offerLabels());
+      field.addEventListener("input", () => this.#offerPlain(field.value));
+    }
     byId("flash").addEventListener("click", () => (byId("flash").hidden = true));
     for (const name of ["from", "to"]) {
       const field = name === "from" ? from : to;
@@ -129,7 +132,7 @@ export class Watching {
 
   /** @param {string} name */
   #add(name) {
-    const label = this.#labels.find((each) => same(nameOf(each), name) || same(each, name));
+    const label = labelNamed(this.#labels, name);
     byId("watch-unknown").hidden = label !== undefined || name === "";
     if (label === undefined) {
       byId("watch-unknown").textContent = t("watchUnknown", { name });
@@ -151,7 +154,23 @@ export class Watching {
     if (this.#areOffered) return;
     this.#areOffered = true;
     const names = this.#labels.map((label) => nameOf(label));
-    options.replaceChildren(...names.map((name) => Object.assign(document.createElement("option"), { value: name })));
+    options.replaceChildren(...names.map((name) => new Option("", name)));
+  }
+
+  /**
+   * A browser offers the names that have what was typed, letter by letter; without its accents it finds it in a label.
+   * @param {string} typed
+   */
+  #offerPlain(typed) {
+    const [written, words] = [typed.trim().toLowerCase(), plain(typed.trim())];
+    const all = [...options.options];
+    const labels = all.map(({ value }) => {
+      const name = plain(value);
+      return name.includes(words) && !value.toLowerCase().includes(written) ? name : "";
+    });
+    if (all.every(({ label }, at) => label === labels[at])) return;
+    // Anew: of what is only changed, browsers take no notice while they offer.
+    options.replaceChildren(...all.map(({ value }, at) => new Option(labels[at], value)));
   }
 
   #render() {
@@ -245,12 +264,4 @@ function readWatches() {
   } catch {
     return [];
   }
-}
-
-/**
- * @param {string} one
- * @param {string} other
- */
-function same(one, other) {
-  return one.localeCompare(other, currentLanguage(), { sensitivity: "base" }) === 0;
 }
