@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.events.stretches import SilenceFinder, Stretch, StretchFinder
+from oido.events.stretches import SILENT_DB, SilenceFinder, Stretch, StretchFinder
+from oido.signal.level import LevelMeter
 
 QUIET, LOUD = -60.0, -30.0
 
@@ -129,7 +130,7 @@ def test_a_stretch_is_over_as_soon_as_its_pause_is_long_enough(before):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.lists(st.tuples(st.integers(1, 70), st.sampled_from([-90, -75, -74.9, -20])), max_size=12),
+    st.lists(st.tuples(st.integers(1, 70), st.sampled_from([-90, -89.9, -75, -20])), max_size=12),
     st.lists(st.integers(0, 90), max_size=8),
 )
 def test_silences_are_long_runs_of_quiet_levels_in_whatever_blocks_they_come(runs, sizes):
@@ -140,11 +141,20 @@ def test_silences_are_long_runs_of_quiet_levels_in_whatever_blocks_they_come(run
         start += size
     expected, first = [], 0
     for n in range(1, len(levels) + 1):
-        if levels[n - 1] > -75:
+        if levels[n - 1] > -90:
             first = n
-        elif n == len(levels) or levels[n] > -75:
+        elif n == len(levels) or levels[n] > -90:
             expected += [(first, None if n == len(levels) else n)] * (n - first >= 30)
     assert finder.found() == expected
+
+
+def test_zeros_and_the_dither_of_16_bits_are_silent():
+    rng = np.random.default_rng(0)
+    dither = np.rint(rng.uniform(-0.5, 0.5, 16_000) + rng.uniform(-0.5, 0.5, 16_000)) / 32_768
+    assert np.abs(dither).max() > 0
+    for waveform in (np.zeros(16_000), dither):
+        levels = LevelMeter(16_000).push(waveform.astype(np.float32))
+        assert (levels == SILENT_DB).all()
 
 
 def test_a_silence_that_goes_on_is_not_forgotten():

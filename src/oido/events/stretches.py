@@ -8,8 +8,8 @@
    A level that is so, or is not, whatever is still to come of its half second, is judged at once.
 3. Pauses shorter than 0.6 s belong to the stretch. What is shorter than 0.04 s is a click in the
    recording, and none. A stretch of 30 s is cut: the next begins where it ends.
-4. *Silence* is where no level is above the least background, for 0.6 s or more: the zeros of a
-   muted microphone or behind a gate, and the noise of a converter. No stretch has one inside.
+4. *Silence* is where every level is the least there is, for 0.6 s or more: the zeros, or the
+   dither, of a muted microphone or behind a gate. No stretch has one inside.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ RISE_DB = 10.0
 """Less: faint sounds have their edges, and noises that rise and fall become stretches."""
 
 QUIETEST_DB = -75.0
-"""Of the background. Higher: quiet recordings lose stretches; lower: noise behind a gate is one.
-Levels that are no higher are silent."""
+"""Of the background. Higher: quiet recordings lose stretches; lower: noise behind a gate is one."""
+
+SILENT_DB = -90.0
+"""What `LevelMeter` gives at the least. Higher: networks that take sound at any level, as BirdNET
+does, lose what is in very quiet recordings."""
 
 _EVERY, _STEP = 25, 5
 """The background is found anew after so many levels, in every so-manieth."""
@@ -58,7 +61,7 @@ class SilenceFinder:
 
     def push(self, levels: F32) -> None:
         """More levels in dB, f32[n]."""
-        for first, end in _runs(levels <= np.float32(QUIETEST_DB), self._n):
+        for first, end in _runs(levels <= np.float32(SILENT_DB), self._n):
             goes_on = bool(self._runs) and self._runs[-1][1] == first
             self._runs.append((self._runs.pop()[0] if goes_on else first, end))
         self._n += len(levels)

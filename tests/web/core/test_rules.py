@@ -32,7 +32,7 @@ CHANGES = [
     ("stretches.js", "first - this.#end >= PAUSE", "first - this.#end > PAUSE"),
     ("stretches.js", "SHORTEST = 2", "SHORTEST = 1"),
     ("stretches.js", "end - this.#first > LONGEST", "end - this.#first >= LONGEST"),
-    ("stretches.js", "(db) => db <= QUIETEST_DB", "(db) => db < QUIETEST_DB"),
+    ("stretches.js", "(db) => db <= SILENT_DB", "(db) => db < SILENT_DB"),
     ("stretches.js", "=> end - first >= PAUSE", "=> end - first > PAUSE"),
     ("stretches.js", "last?.[1] === first", "false"),
     ("stretches.js", "end === this.#n ? Infinity : end", "end"),

@@ -6,7 +6,8 @@
  */
 
 const RISE_DB = 10;
-const QUIETEST_DB = -75; // of the background; levels that are no higher are silent
+const QUIETEST_DB = -75; // of the background
+const SILENT_DB = -90; // the least level that there is
 const EVERY = 25; // levels after which the background is found anew,
 const STEP = 5; // in every so-manieth
 const BACKGROUND = 300;
@@ -32,7 +33,7 @@ export class SilenceFinder {
    * @param {Float32Array} levels
    */
   push(levels) {
-    for (const [first, end] of runsOf(Array.from(levels, (db) => db <= QUIETEST_DB), this.#n)) {
+    for (const [first, end] of runsOf(Array.from(levels, (db) => db <= SILENT_DB), this.#n)) {
       const last = this.#runs.at(-1);
       if (last?.[1] === first) last[1] = end;
       else this.#runs.push([first, end]);
