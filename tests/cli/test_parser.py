@@ -8,6 +8,8 @@ import re
 import pytest
 
 from oido.cli.main import build_parser, run
+from oido.cli.parser import Parser
+from oido.errors import OptionError
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,13 @@ def test_every_command_stands_beside_what_it_does(capsys):
 def test_a_shortened_option_is_still_understood():
     args = build_parser().parse_args(["classify", "x.wav", "--agg", "max"])
     assert args.aggregation == "max"
+
+
+def test_values_may_begin_with_a_minus() -> None:
+    parser = Parser(prog="oido birds")
+    parser.add_argument("file")
+    parser.add_argument("--place")
+    for value in ("-33.9,151.2", "-03:30", "-.5,2", "-7"):
+        assert parser.parse_args(["x.wav", "--place", value]).place == value
+    with pytest.raises(OptionError, match="--place needs one argument"):
+        parser.parse_args(["x.wav", "--place", "-x"])

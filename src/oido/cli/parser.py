@@ -22,6 +22,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(formatter_class=_Formatter, add_help=False, **more)
+        # No option begins with a digit, but values do: -33.9,151.2 or -03:30.
+        self._negative_number_matcher = re.compile(r"-\.?\d")
         self.add_argument("-h", "--help", action=_Help, everything=False, help="show this")
 
     @property

@@ -19,6 +19,7 @@ from oido.errors import OptionError
 from oido.messages import tr
 from oido.name_time import Habits, NamePattern, NameTime, is_serial, moment, offset_of, read_name
 from oido.name_time import time_in_name as time_in_name  # noqa: PLC0414 (for readers)
+from oido.results.query_text import quoted
 
 _AUDIOMOTH = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d\d)/(\d\d)/(\d{4})"
@@ -262,6 +263,17 @@ def zone_named(name: str) -> tzinfo:
                 name=name,
             )
         ) from error
+
+
+def local_time(time: str, zone: str) -> str:
+    """SQL of a time in a zone, without that zone: what a clock on the wall shows.
+
+    zone: as for `zone_named`, of which DuckDB knows the names only. Raises OptionError.
+    """
+    offset = zone_named(zone).utcoffset(None)
+    if offset is None:  # it changes with the time of the year
+        return f"({time} AT TIME ZONE {quoted(zone)})"
+    return f"({time} AT TIME ZONE 'UTC' + INTERVAL ({offset.total_seconds():.0f}) SECOND)"
 
 
 def _parse(tags: str | None) -> dict[str, object]:

@@ -19,6 +19,7 @@ from oido.evaluation.prevalence import Counted, count_true
 from oido.messages import tr
 from oido.models.labels import is_same
 from oido.models.tflite.taught_head import TaughtHead
+from oido.results.clock import local_time
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.sample_drift import unlike_sample
@@ -112,7 +113,7 @@ def count_events(
             )
     if {"day", "night", "hour"} & {*by} and "start_at" not in results.columns(table):
         raise OptionError(tr("days, nights and hours need the times of recordings"))
-    local = f"(start_at AT TIME ZONE {quoted(zone)})"
+    local = local_time("start_at", zone)
     terms = {
         "site": site_of(results, site),
         "day": f"CAST({local} AS DATE)",

@@ -249,17 +249,13 @@ def summarize(
 ) -> Summary:
     """Count what a report tells.
 
-    zone: of hours and days, an IANA name. gap_seconds: longer stretches without a recording are
+    zone: of hours and days (`zone_named`). gap_seconds: longer stretches without a recording are
     told. label: one to look at day by day. site: a pattern (`oido.results.tallies.site_of`).
     Raises OptionError, UnknownLabelError.
     """
     if results.clock is None:
         raise OptionError(tr("a report needs times; open the results with a clock"))
     zone_named(zone)
-    if zone[:1] in "+-":
-        raise OptionError(
-            tr("hours are told in a zone such as Europe/Madrid, not in {zone!r}", zone=zone)
-        )
     if not gap_seconds > 0:
         raise OptionError(
             tr("a gap is longer than 0 s, not {gap_seconds:g}", gap_seconds=gap_seconds)

@@ -13,6 +13,7 @@ from oido.messages import tr
 from oido.models.labels import nearest
 from oido.models.registry import ENSEMBLE, ENSEMBLE_THRESHOLD, is_audioset
 from oido.params import DEFAULT_THRESHOLD
+from oido.results.clock import local_time
 from oido.results.query_text import quoted
 from oido.results.results import Results
 
@@ -92,9 +93,10 @@ def counted(
     place = ", ".join(["1 AS everything", *places])
     is_timed = {"day", "hour"} & {*by}
     where = site_of(results, site) if "site" in by else "NULL"
+    parts = _parts(local_time("start_at", zone)) if is_timed else "NULL AS day, NULL AS hour"
     seen = f"""SELECT file, {where} AS site, label, {value} AS value,
         end_time - start_time AS seconds,
-        {_parts(_local("start_at", zone)) if is_timed else "NULL AS day, NULL AS hour"} FROM events
+        {parts} FROM events
         {"" if label is None else f"WHERE label = {quoted(label)}"}"""
     which = "true" if "file" in by else "duration > 0"
     recorded = f"""SELECT file, {where} AS site, NULL AS day, NULL AS hour,
@@ -137,18 +139,13 @@ def _parts(moment: str) -> str:
     return f"CAST({moment} AS DATE) AS day, hour({moment}) AS hour"
 
 
-def _local(time: str, zone: str) -> str:
-    """SQL of a time in a zone, without that zone: what a clock on the wall shows."""
-    return f"({time} AT TIME ZONE {quoted(zone)})"
-
-
 def _stretches(zone: str, site: str = "NULL") -> str:
     """SQL of the recordings whose time is known, in stretches that lie in one hour each.
 
     Columns: ``file``, ``site``, ``moment``, when a stretch begins in local time, and its
     ``seconds``. site: in SQL.
     """
-    return f"""SELECT file, site, {_local(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
+    return f"""SELECT file, site, {local_time(f"to_timestamp(bin * {_BIN})", zone)} AS moment,
             least(stop, (bin + 1) * {_BIN}) - greatest(start, bin * {_BIN}) AS seconds
         FROM (SELECT *, unnest(range(CAST(floor(start / {_BIN}) AS BIGINT),
                 CAST(ceil(stop / {_BIN}) AS BIGINT))) AS bin
