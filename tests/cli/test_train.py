@@ -166,6 +166,13 @@ def test_one_clip_of_each_is_no_classifier_to_rely_on(desk: Path) -> None:
     assert "NOTHING is known of how good it is" in done.stderr
 
 
+def test_one_class_alone_is_refused_by_one_sentence(desk: Path) -> None:
+    shutil.copytree(desk / "sounds" / "click", desk / "alone" / "click")
+    done = oido(desk, "train", "alone", "-o", "alone.tflite")
+    assert done.returncode == 2
+    assert done.stderr.count("'click' is the only class") == 1
+
+
 def test_a_report_that_cannot_be_written_costs_no_classifier(desk: Path) -> None:
     """A disk may fill while the report is made; the file is there by then."""
     script = (

@@ -200,6 +200,7 @@ def _print_summary(args: argparse.Namespace, data: Dataset) -> set[str]:
     summary = data.check()
     for item in summary.left_out:
         print_message(tr("left out: {name}: {reason}", name=item.name, reason=item.reason))
+    data.require_two_classes()  # which the remarks would say, too
     for line in [] if args.quiet else summary.remarks(left_out=False):
         print_message(line)
     return {item.name for item in summary.left_out}
