@@ -54,7 +54,8 @@ def test_scenes_with_known_events(scenes: oido.Dataset, classifier: oido.AudioCl
     assert found.psds1 < found.psds2
     assert found.segment_micro_f1.value > found.micro_f1.value
     assert calls == [(1, 2), (2, 2)]  # each recording once, whatever its regions
-    assert "in steps of 0.48 s" in str(found)
+    assert found.frame_seconds == pytest.approx(0.16)
+    assert "frames are" not in str(found), "the collars are wider"
     hits = sum(entry.recall.value * entry.events for entry in found.classes)
     events = sum(entry.events for entry in found.classes)
     assert found.micro_recall.value == pytest.approx(hits / events)
@@ -69,6 +70,7 @@ def test_wider_collars_and_higher_thresholds(
     narrow = judge_events(classifier, scenes, onset_collar=0.05, offset_collar=0.05)
     wide = judge_events(classifier, scenes, onset_collar=1.0, offset_collar=1.0)
     assert narrow.micro_f1.value < wide.micro_f1.value
+    assert "The model's frames are 0.16 s long" in str(narrow)
     none = judge_events(classifier, scenes, thresholds=1.0)
     assert none.micro_recall.value == 0
     assert none.psds1 == wide.psds1 == narrow.psds1  # of all thresholds

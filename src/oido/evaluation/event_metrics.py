@@ -56,10 +56,10 @@ class EventFigures:
     ends within ``offset_collar`` seconds or ``offset_share`` of the true one's length, whichever is
     more; each true one counts once. macro_…: the mean over classes; micro_…: of all together.
     segment_…: whether a class is in each second, however briefly. psds1, psds2: the polyphonic
-    sound detection scores of DCASE's task 4, 0..1, of the windows' values at all thresholds: the
+    sound detection scores of DCASE's task 4, 0..1, of the frames' values at all thresholds: the
     first asks for exact times, the second that classes are not confused. Their events are single
     runs above a threshold, without the weaker edges that `ClassificationResult.events` adds.
-    cell_seconds: the step in which the model tells times. Intervals are over source recordings.
+    frame_seconds: how long the model's frames are. Intervals are over source recordings.
     """
 
     files: int
@@ -68,7 +68,7 @@ class EventFigures:
     onset_collar: float
     offset_collar: float
     offset_share: float
-    cell_seconds: float
+    frame_seconds: float
     macro_f1: Estimate
     micro_precision: Estimate
     micro_recall: Estimate
@@ -141,14 +141,14 @@ class EventFigures:
     @property
     def resolution_note(self) -> str:
         """A sentence if the collars ask for more than the model's steps can give, else ""."""
-        needed = self.cell_seconds / 2
+        needed = self.frame_seconds / 2
         if min(self.onset_collar, self.offset_collar) >= needed:
             return ""
         return tr(
-            "The model tells times in steps of {cell_seconds:g} s, so that ends "
+            "The model's frames are {frame_seconds:g} s long, so that ends "
             "are off by up to {needed:g} s by chance: take collars of {needed:g} "
             "s or more.",
-            cell_seconds=self.cell_seconds,
+            frame_seconds=self.frame_seconds,
             needed=needed,
         )
 
@@ -251,7 +251,7 @@ def judge_events(
         onset_collar=onset_collar,
         offset_collar=offset_collar,
         offset_share=offset_share,
-        cell_seconds=classifier.windowing.hop_seconds,
+        frame_seconds=float(np.median(np.concatenate([np.diff(file.edges) for file in files]))),
         macro_f1=events.macro_f1(),
         micro_precision=micro[0],
         micro_recall=micro[1],
@@ -287,10 +287,7 @@ def _judge_file(
     else:
         events = result.events(thresholds)
     label_of = {column: label for label, column in columns.items()}
-    values = result.decision_values
-    windowing, count = classifier.windowing, len(values)
-    samples = round(result.duration * windowing.sample_rate_hz)
-    starts = [windowing.cell(window, count, samples)[0] for window in range(count)]
+    values = classifier.postprocessor.decision_values(result.framewise_scores)
     return JudgedFile(
         merge_events(truth.events, result.duration),
         [
@@ -299,7 +296,7 @@ def _judge_file(
             if event.label_index in label_of
         ],
         values[:, list(columns.values())].astype(np.float64),
-        np.asarray([*starts, samples]) / windowing.sample_rate_hz,
+        np.append(result.frame_times[:, 0], result.duration),
         result.duration,
     )
 

@@ -57,7 +57,7 @@ PSDS_2 = PsdsKind(0.1, 0.1, 0.3, 0.5)
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """One recording: what is true, what was detected, and what the windows scored.
+    """One recording: what is true, what was detected, and what its frames scored.
 
     truth, detections: ends known, those of one label apart. scores: f[N, C], of N stretches between
     the N + 1 rising ``edges``, in seconds from 0 to ``duration``.
