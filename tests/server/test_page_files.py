@@ -21,6 +21,7 @@ from oido.models.model import AudioModel
 from oido.server import vendor as vendoring
 from oido.server.device_model import device_model
 from oido.server.page_files import WEB_FOLDER, content_of, export_page, page_files
+from oido.writers.written import WRITTEN_NAME
 
 
 @pytest.fixture
@@ -320,6 +321,9 @@ def test_compressed_forms_lie_beside_the_files(
     model_bytes = (site / "models" / f"{name}.gz").stat().st_size
     # Without the runtime: code, texts and icons, and a font of 18 kB.
     assert model_bytes < report.first_visit_bytes < model_bytes + 250_000
+    there = [path for path in site.rglob("*") if path.is_file() and path.name != WRITTEN_NAME]
+    assert report.files == len(there), "compressed forms among them"
+    assert report.size_bytes == sum(path.stat().st_size for path in there)
 
 
 @pytest.mark.parametrize("url", ["https://example.org/a?b=1", "example.org", "ftp://a.org/", ""])

@@ -259,7 +259,8 @@ def _json(values: Any) -> bytes:
 
 @dataclass(frozen=True)
 class PageReport:
-    """What was written: how many files, how large, and the models' names and sizes in bytes.
+    """What was written: how many files, compressed forms among them, how large, and the models'
+    names and sizes in bytes.
 
     first_visit_bytes: what a browser fetches to hear by the first model, from a host that serves
     the compressed forms.
@@ -317,10 +318,11 @@ def export_page(
     plain = {name: file for name, file in whole.items() if name}
     files = {name: content_of(file) for name, file in plain.items()}
     beside = dict(each for name, file in plain.items() for each in encoded_files(name, file))
-    write_folder(folder.resolve(), {**files, **beside}, recorded=True)
+    written = {**files, **beside}
+    write_folder(folder.resolve(), written, recorded=True)
     sizes = tuple((model.name, len(model.content)) for model in ready)
     visit = sum(_travels(name, files, beside) for name in _first_visit(files, ready[0].url))
-    return PageReport(folder, len(files), sum(map(len, files.values())), sizes, visit)
+    return PageReport(folder, len(written), sum(map(len, written.values())), sizes, visit)
 
 
 def _first_visit(files: Mapping[str, bytes], model_url: str) -> Iterator[str]:
