@@ -97,4 +97,8 @@ class TestLabelIndices:
 
     def test_a_name_near_to_nothing_says_where_to_look(self):
         with pytest.raises(UnknownLabelError, match="oido models info --labels"):
+            label_indices((*self.LABELS, *map(str, range(100))), ["qqqqqqqqqqqqqqqqqqqq"])
+
+    def test_of_few_labels_all_are_said(self):
+        with pytest.raises(UnknownLabelError, match="it has 'Speech', 'Dog', 'dog'"):
             label_indices(self.LABELS, ["qqqqqqqqqqqqqqqqqqqq"])
