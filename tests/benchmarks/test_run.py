@@ -109,6 +109,7 @@ def test_parts_are_asked_for_by_their_names() -> None:
     assert "there is no 'colds' here, only formats, stages" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_network_s_share_of_a_minute_that_repeats_is_that_of_the_minute(
     run: Any, tmp_path: Path
 ) -> None:
