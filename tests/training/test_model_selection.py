@@ -104,6 +104,18 @@ def test_given_folds_are_kept_beside_a_class_of_one_source() -> None:
     np.testing.assert_array_equal(folds, expected)
 
 
+def test_given_folds_of_which_one_is_left_are_dealt_anew() -> None:
+    """A recording that is all there is of a class takes its other clips out of the judging."""
+    clips = made_clips(6)
+    given = np.where(np.arange(len(clips)) % 6 == 0, 1, 0)
+    groups = np.where((clips.labels == 2) | (given == 1), -1, clips.groups)
+    folds = select(replace(clips, folds=given, groups=groups), [LINEAR]).folds
+    assert folds is not None
+    held_out = folds != NEVER_HELD_OUT
+    np.testing.assert_array_equal(held_out, groups != -1)
+    assert len(np.unique(folds[held_out])) > 1
+
+
 def test_better_candidate_is_taken_and_a_worse_one_is_not() -> None:
     clips = made_clips(15)
     better = select(clips, [HASTY, LINEAR])

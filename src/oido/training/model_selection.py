@@ -49,6 +49,12 @@ NEVER_HELD_OUT = -1
 """The fold of clips that are held out of none."""
 
 
+def held_out_folds(folds: I64) -> list[int]:
+    """The numbers of the folds that are held out, each once."""
+    numbers: list[int] = np.unique(folds[folds != NEVER_HELD_OUT]).tolist()
+    return numbers
+
+
 def each_fold(
     function: Callable[[int], _Found], folds: I64, clips: EmbeddedClips, jobs: int | None
 ) -> Iterator[_Found]:
@@ -57,7 +63,7 @@ def each_fold(
     A fold is fitted by one thread, so that how many there are changes nothing.
     """
     possible = _MOST_BYTES // (_COPIES * clips.embeddings.nbytes)
-    numbers = np.unique(folds[folds != NEVER_HELD_OUT]).tolist()
+    numbers = held_out_folds(folds)
     workers = max(1, min(jobs or available_cores(), possible, len(numbers)))
     yield from ordered_map(function, numbers, workers)
 
@@ -128,10 +134,10 @@ def count_fits(
     folds = _folds(clips, seed)
     if folds is None:
         return 0, 1
-    n_folds = len(_numbers(folds))
+    n_folds = len(held_out_folds(folds))
     fits = n_folds * len(_tried(clips, candidates)) + 1
     if thorough:
-        for fold in _numbers(folds):
+        for fold in held_out_folds(folds):
             fits += count_fits(clips.subset(folds != fold), candidates, seed=seed)[1]
     return n_folds, fits
 
@@ -194,7 +200,7 @@ def cross_validate(
     """f32[K, C] probabilities and i64[K] folds: nested cross-validation of all that `select` does.
 
     Each fold is judged by a head that was chosen, fitted and calibrated without it; folds are as in
-    `ModelSelection`. Raises OptionError if no class has two sources.
+    `ModelSelection`. Raises OptionError if fewer than two classes have two sources.
     """
     _check(clips, candidates)
     folds = _folds(clips, seed)
@@ -203,7 +209,7 @@ def cross_validate(
             tr("two classes need clips of at least two sources, so that one is unseen")
         )
     probabilities = np.zeros(clips.targets.shape, np.float32)
-    for fold in _numbers(folds):
+    for fold in held_out_folds(folds):
         held_out = clips.subset(folds == fold)
         known = clips.subset(folds != fold)
         head = select(known, candidates, seed=seed, jobs=jobs, on_fit=on_fit).head
@@ -226,11 +232,6 @@ def _check(clips: EmbeddedClips, candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _numbers(folds: I64) -> list[int]:
-    numbers: list[int] = np.unique(folds[folds != NEVER_HELD_OUT]).tolist()
-    return numbers
-
-
 def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     """The clips' own folds if they can be used; else as many as the rarest class has sources.
 
@@ -250,7 +251,9 @@ def _folds(clips: EmbeddedClips, seed: int) -> I64 | None:
     # A class in two folds of its own is in two of all.
     if clips.folds.min() >= 0 and all(len(np.unique(clips.folds[clip])) > 1 for clip in several):
         folds[held_out] = clips.folds[held_out]
-        return folds
+        # Of recordings of several classes, those of one source may have taken the others along.
+        if len(held_out_folds(folds)) > 1:
+            return folds
     count, part = min(LARGEST_FOLDS, *counts), clips.subset(held_out)
     if clips.weak is not None:  # of many labels each, of which the first says little
         folds[held_out] = parts_of_sources(part, count, seed)
@@ -320,7 +323,7 @@ def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _He
     output, held_out = clips.output, folds != NEVER_HELD_OUT
     probabilities = np.zeros(clips.targets.shape, np.float32)
     of_windows = np.zeros_like(logits)
-    masks = [folds == fold for fold in _numbers(folds)]
+    masks = [folds == fold for fold in held_out_folds(folds)]
     *slopes, of_all = fit_slopes(
         lambda slope: clip_probabilities(
             activate(logits * np.float32(slope), output), clips, output

@@ -19,7 +19,7 @@ from oido.errors import OptionError
 from oido.inference.embedder import l2_normalized
 from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
-from oido.training.model_selection import NEVER_HELD_OUT
+from oido.training.model_selection import held_out_folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def fit_novelty(
         known = detector.clip_similarities(clips)
     else:
         parts = []
-        for fold in np.unique(folds[folds != NEVER_HELD_OUT]):
+        for fold in held_out_folds(folds):
             seen = folds != fold
             directions = _class_directions(features[seen], present[seen])
             without = NoveltyDetector(*directions, square_root, 0.0)

@@ -16,7 +16,13 @@ from oido.messages import tr
 from oido.training.baselines import logistic
 from oido.training.embeddings import EmbeddedClips
 from oido.training.fit import one_thread
-from oido.training.model_selection import CANDIDATES, NEVER_HELD_OUT, ModelSelection, select
+from oido.training.model_selection import (
+    CANDIDATES,
+    NEVER_HELD_OUT,
+    ModelSelection,
+    held_out_folds,
+    select,
+)
 
 
 class Step(NamedTuple):
@@ -57,7 +63,7 @@ def judge_steps(
     held_out = folds != NEVER_HELD_OUT
     plain = np.zeros(clips.targets.shape, np.float32)
     with one_thread():
-        for fold in np.unique(folds[held_out]):
+        for fold in held_out_folds(folds):
             known, unknown = own.subset(folds != fold), own.subset(folds == fold)
             plain[folds == fold] = logistic(known, unknown)
     plain, truth = plain[held_out], clips.targets[held_out]
