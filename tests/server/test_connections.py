@@ -22,6 +22,8 @@ import pytest
 
 pytest.importorskip("websockets")
 
+from websockets.sync.client import connect
+
 from oido.server.connections import StreamConnection, _address_of
 from tests.server.clients import END, HEADER, messages, opened
 from tests.server.test_draining import raw
@@ -442,3 +444,60 @@ def test_a_client_of_tls_that_says_nothing_is_closed(
         with contextlib.suppress(ssl.SSLError, OSError):
             assert half.recv(10) == b""
         assert httpx.get(f"{server.address}/healthz", verify=trusting).status_code == 200
+
+
+def test_a_kept_connection_of_tls_lasts_as_long_as_answers_are_taken(
+    start_server: Any, pem: tuple[Path, Path]
+) -> None:
+    """Its handshake writes, too, and what has been taken must not be waited for."""
+    trusting = ssl.create_default_context(cafile=str(pem[0]))
+    settings = {"certificate": str(pem[0]), "key": str(pem[1])}
+    limits = {"send_seconds": 1.0}
+    with start_server(limits=limits, **settings) as server:
+        host, port = server.address.removeprefix("https://").split(":")
+        with trusting.wrap_socket(
+            socket.create_connection((host, int(port))), server_hostname="127.0.0.1"
+        ) as kept:
+            kept.settimeout(20)
+            started = time.monotonic()
+            while time.monotonic() < started + 2.5:
+                kept.sendall(_GET)
+                answer = b""
+                while not answer.endswith(b"}"):
+                    answer += (piece := kept.recv(1000))
+                    assert piece
+                time.sleep(0.1)
+
+
+def test_clocks_of_a_connection_end_where_it_becomes_a_stream(
+    start_server: Any, pem: tuple[Path, Path]
+) -> None:
+    """One that is left finds a connection of TLS that is gone, and prints a defect."""
+    trusting = ssl.create_default_context(cafile=str(pem[0]))
+    settings = {"certificate": str(pem[0]), "key": str(pem[1])}
+    limits = {"header_seconds": 0.5, "send_seconds": 0.5}
+    with start_server(limits=limits, **settings) as server:
+        for _ in range(3):
+            with connect(server.stream_address, ssl=trusting) as stream:
+                stream.send(json.dumps(HEADER))
+                assert json.loads(stream.recv(timeout=20))["type"] == "ready"
+        time.sleep(1.0)
+        assert httpx.get(f"{server.address}/healthz", verify=trusting).status_code == 200
+        assert (server.folder / "stderr").read_text() == ""
+
+
+def test_a_client_that_reads_and_writes_in_two_threads_gets_no_tickets(
+    start_server: Any, pem: tuple[Path, Path]
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(pem[0]))
+    with start_server(certificate=str(pem[0]), key=str(pem[1])) as server:
+        host, port = server.address.removeprefix("https://").split(":")
+        with trusting.wrap_socket(
+            socket.create_connection((host, int(port))), server_hostname="127.0.0.1"
+        ) as client:
+            client.settimeout(20)
+            client.sendall(_GET)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+            assert client.version() == "TLSv1.3"
+            session = client.session
+            assert session is None or not session.has_ticket

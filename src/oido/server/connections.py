@@ -161,7 +161,9 @@ class _Bounded:
 
     def pause_writing(self) -> None:
         super().pause_writing()  # type: ignore[misc]
-        self._unsent_clock = self.loop.call_later(self._limits.send_seconds, self._abort_if_unsent)
+        if self._unsent_clock is None:  # it is called twice where the first bytes wait already
+            seconds = self._limits.send_seconds
+            self._unsent_clock = self.loop.call_later(seconds, self._abort_if_unsent)
 
     def resume_writing(self) -> None:
         self._stop_unsent_clock()
@@ -178,8 +180,6 @@ class _Bounded:
             self._unsent_clock = None
 
     def _abort_if_unsent(self) -> None:
-        if self.transport.get_protocol() is not self:
-            return  # it has become a WebSocket, which has a clock of its own
         # What the system holds for the client is to go, too: a reset instead of an end.
         with contextlib.suppress(OSError):
             sock = self.transport.get_extra_info("socket")
@@ -208,9 +208,14 @@ class HttpConnection(_Bounded, H11Protocol):
         self._crowd.join(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._header_clock is not None:
-            self._header_clock.cancel()
+        self._stop_header_clock()
         super().connection_lost(error)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        super().handle_websocket_upgrade(event)
+        # From here on the connection is the stream's, which has a clock of its own.
+        self._stop_header_clock()
+        self._stop_unsent_clock()
 
     def on_response_complete(self) -> None:
         # Before the original, which may begin the next request.
@@ -219,13 +224,17 @@ class HttpConnection(_Bounded, H11Protocol):
 
     def _await_request(self) -> None:
         self.idle_since = time.monotonic()
-        if self._header_clock is not None:
-            self._header_clock.cancel()
+        self._stop_header_clock()
         seconds = self._limits.header_seconds
         self._header_clock = self.loop.call_later(seconds, self._close_if_idle)
 
+    def _stop_header_clock(self) -> None:
+        if self._header_clock is not None:
+            self._header_clock.cancel()
+            self._header_clock = None
+
     def _close_if_idle(self) -> None:
-        if self.is_idle and self.transport.get_protocol() is self:
+        if self.is_idle:
             self.transport.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

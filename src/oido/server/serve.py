@@ -215,6 +215,10 @@ def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
                 else tr(" ({reason})", reason=error.strerror or error),
             )
         ) from error
+    if config.ssl is not None:
+        # Tickets come when the handshake is over, and clients that write in one thread and read in
+        # another (as `websockets.sync` does) may lose what they write meanwhile.
+        config.ssl.num_tickets = 0
 
 
 def _listener(host: str, port: int) -> socket.socket:
