@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.training.taught_sounds import make_sounds
 
@@ -164,6 +166,27 @@ def test_one_clip_of_each_is_no_classifier_to_rely_on(desk: Path) -> None:
     done = oido(desk, "train", "one", "-o", "one.tflite")
     assert done.returncode == 0
     assert "NOTHING is known of how good it is" in done.stderr
+
+
+def test_one_recording_with_its_label_track_is_judged_by_its_own_stretches_if_wanted(
+    desk: Path,
+) -> None:
+    (desk / "long").mkdir()
+    pieces, lines, at = [], [], 0.0
+    for path in sorted((desk / "sounds").rglob("*-?.wav")):
+        samples, rate_hz = soundfile.read(path)
+        pieces += [samples, np.zeros(2 * rate_hz)]
+        lines.append(f"{at}\t{at + len(samples) / rate_hz}\t{path.parent.name}\n")
+        at += len(samples) / rate_hz + 2
+    soundfile.write(desk / "long" / "day.wav", np.concatenate(pieces), rate_hz)
+    (desk / "long" / "day.txt").write_text("".join(lines))
+    done = oido(desk, "train", "long", "-o", "long.tflite")
+    assert "NOTHING is known of how good it is" in done.stderr
+    assert "--each-is-a-source judges it by other stretches" in done.stderr
+    done = oido(desk, "train", "long", "-o", "long.tflite", "--each-is-a-source")
+    assert done.returncode == 0
+    assert "comes out better than it is elsewhere" in done.stderr
+    assert f"from {2 * len(lines)} sources" in done.stdout  # and as many gaps
 
 
 def test_one_class_alone_is_refused_by_one_sentence(desk: Path) -> None:

@@ -37,6 +37,28 @@ def test_label_tracks_of_audacity(field: Path) -> None:
     assert regions(field) == found
 
 
+def test_stretches_of_a_recording_are_sources_where_somebody_says_so(field: Path) -> None:
+    (field / "a.txt").write_text("0\t0.5\towl\n1.4\t2\twren\n4.0\t4.5\towl\n")
+    (field / "b.txt").write_text("1\t2\towl\n")
+    whole = Dataset.load(field)
+    apart = Dataset.load(field, each_is_a_source=True)
+
+    def groups(data: Dataset, label: str | None = None) -> list[str]:
+        return [c.group for c in data if c.path.endswith("a.wav") and (label in c.labels)]
+
+    assert {clip.group for clip in whole} == {"a", "b"}
+    assert not any("stretches" in note for note in whole.notes)
+    assert groups(apart, "owl") == ["a @ 0 s", "a @ 4 s"]
+    assert groups(apart, "wren") == ["a @ 0 s"]  # a window reaches from one to the other
+    background = [clip for clip in apart if not clip.labels]
+    assert len(background) > 2
+    assert not {c.group for c in background} & {c.group for c in apart if c.labels}
+    assert any("comes out better than it is elsewhere" in note for note in apart.notes)
+    assert [(c.path, c.start_time, c.end_time) for c in apart] == [
+        (c.path, c.start_time, c.end_time) for c in whole
+    ]
+
+
 RAVEN = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tSpecies\tNotes\n"
     "1\tWaveform 1\t1\t1.0\t2.0\t100\t\tx\n1\tSpectrogram 1\t1\t1.0\t2.0\t100\towl\tx\n"

@@ -135,12 +135,12 @@ def test_the_data_are_described(tmp_path: Path) -> None:
 
 def test_how_it_was_judged_is_told() -> None:
     clips = random_judged(6, splits=("a", "b", "c") * 2)
-    words = "6 clips from 6 recordings, each judged by a model that had not seen its part of 3."
+    words = "6 clips from 6 sources, each judged by a model that had not seen its part of 3."
     assert Report.of(clips, title="t").how == words
     targets = clips.targets.copy()
     targets[0, 0] = np.nan
     partly = Report.of(replace(clips, targets=targets, splits=()), title="t")
-    assert partly.how.startswith("6 clips from 6 recordings; 1 of them")
+    assert partly.how.startswith("6 clips from 6 sources; 1 of them")
 
 
 pytest.importorskip("sklearn")

@@ -94,7 +94,7 @@ class Arguments:
         self(
             "--each-is-a-source",
             "take each file for a source of its own, though names such as x-1 and x-2 look like "
-            "parts of one",
+            "parts of one; and each labelled stretch of a recording",
         )
 
     def label_map(self) -> None:

@@ -115,6 +115,13 @@ def _run(args: argparse.Namespace) -> int:
                 "rely on it until then"
             )
         )
+        if any(clip.is_region for clip in data.clips) and not args.each_is_a_source:
+            print_message(
+                tr(
+                    "--each-is-a-source judges it by other stretches of the same recordings, "
+                    "which says less"
+                )
+            )
     if args.student:
         _export_student(args, result)
     elif args.output is not None:

@@ -74,7 +74,7 @@ class Dataset(ClipSet, Sequence[Clip]):
         fold, group: kept. start_time, end_time: regions, in seconds. Several rows of one clip are
         its several labels. Paths are relative to the table. background_from_gaps: stretches of a
         second or more that no region touches are background; only for tables that list all there
-        is. each_is_a_source: as for folders, where the table has neither groups nor regions. Raises
+        is. each_is_a_source: as for folders and tracks, where the table has no groups. Raises
         OptionError, or MissingExtraError for Parquet without pyarrow.
         """
         clips = listed_clips(
@@ -86,14 +86,24 @@ class Dataset(ClipSet, Sequence[Clip]):
 
     @classmethod
     def from_label_tracks(
-        cls, path: str | os.PathLike[str], *, background_from_gaps: bool = True
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        background_from_gaps: bool = True,
+        each_is_a_source: bool = False,
     ) -> Self:
         """A folder of recordings with label tracks of Audacity or Raven beside them.
 
         background_from_gaps: stretches of a second or more that no label touches are background;
-        switch it off for recordings that were labelled in part only. Raises OptionError.
+        switch it off for recordings that were labelled in part only. each_is_a_source: each stretch
+        of a recording is, and not the whole: what is judged so is flattered, and notes say it.
+        Raises OptionError.
         """
-        clips = tracked_clips(_folder(path), background_from_gaps=background_from_gaps)
+        clips = tracked_clips(
+            _folder(path),
+            background_from_gaps=background_from_gaps,
+            each_is_a_source=each_is_a_source,
+        )
         return cls._of(clips)
 
     @classmethod
@@ -123,7 +133,7 @@ class Dataset(ClipSet, Sequence[Clip]):
             data = cls.from_table(table, each_is_a_source=each_is_a_source)
             return replace(data, notes=(*respelled_note(names.respelled), *data.notes))
         if has_tracks(name):
-            return cls.from_label_tracks(name)
+            return cls.from_label_tracks(name, each_is_a_source=each_is_a_source)
         return cls.from_folder(name, each_is_a_source=each_is_a_source)
 
     def with_background(

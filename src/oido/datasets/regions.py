@@ -6,12 +6,13 @@ Together they say which events a recording has, and when.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from oido.datasets.clip import Clip, ClipSet, LeftOut
+from oido.datasets.clip import Clip, ClipSet, Found, LeftOut
 from oido.messages import tr
 
 _POINT_SECONDS = 1.0
@@ -21,6 +22,9 @@ _MARGIN_SECONDS = 0.25
 """How far background keeps from a label, because labels are not drawn to the hundredth."""
 
 _SHORTEST_GAP_SECONDS = 1.0
+
+_APART_SECONDS = 1.0
+"""Nearer regions are of one source: a window may reach from one into the other."""
 
 
 def region_around(start: float, end: float) -> tuple[float, float]:
@@ -85,6 +89,34 @@ def background_clips(
     empty = replace(like, labels=(), negatives=(), complete=True)
     found = gaps(regions, duration)
     return [replace(empty, start_time=start, end_time=end) for start, end in found]
+
+
+def separate_stretches(found: Found) -> None:
+    """Take each stretch of a recording for a source of its own, and note it."""
+    of_path: defaultdict[tuple[str, bool], list[int]] = defaultdict(list)
+    for number, clip in enumerate(found.clips):
+        if clip.is_region:
+            is_gap = clip.complete and not clip.labels and not clip.negatives
+            of_path[clip.path, is_gap].append(number)
+    sources: defaultdict[str, set[str]] = defaultdict(set)
+    for (path, _), numbers in of_path.items():
+        since = end = -math.inf
+        for number in sorted(numbers, key=lambda number: found.clips[number].start_time or 0.0):
+            clip = found.clips[number]
+            start = clip.start_time or 0.0
+            if start - end >= _APART_SECONDS:
+                since = start
+            end = max(end, math.inf if clip.end_time is None else clip.end_time)
+            found.clips[number] = replace(clip, group=f"{clip.group} @ {since:g} s")
+            sources[path].add(found.clips[number].group)
+    if any(len(groups) > 1 for groups in sources.values()):
+        found.guesses.append(
+            tr(
+                "stretches of the same recordings are taken for sources of their own: what is "
+                "judged is of the same places, days and devices as what is learnt, and comes out "
+                "better than it is elsewhere"
+            )
+        )
 
 
 class TimedLabel(NamedTuple):

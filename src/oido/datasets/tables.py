@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
 from oido.datasets.families import join_families
-from oido.datasets.regions import background_clips, region_around, relate
+from oido.datasets.regions import background_clips, region_around, relate, separate_stretches
 from oido.datasets.waveforms import probe
 from oido.dialects import read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError, needs_extra
@@ -188,9 +188,12 @@ def listed_clips(
     found.clips = [_clip(key, entry) for key, entry in entries.items()]
     if not found.clips:
         raise OptionError(_no_clip_message(table, files, found))
+    has_groups = any(entry.cells["group"] for entry in entries.values())
     if any(clip.is_region for clip in found.clips):
         _relate_regions(found, background_from_gaps, lost)
-    elif not each_is_a_source and not any(entry.cells["group"] for entry in entries.values()):
+        if each_is_a_source and not has_groups:
+            separate_stretches(found)
+    elif not each_is_a_source and not has_groups:
         join_families(found, [entry.name for entry in entries.values()])
     return found
 

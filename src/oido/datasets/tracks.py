@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from oido.datasets.clip import Clip, Found, LeftOut, check_label, meaning_of, source_of
 from oido.datasets.folders import files_below
-from oido.datasets.regions import background_clips, region_around, relate
+from oido.datasets.regions import background_clips, region_around, relate, separate_stretches
 from oido.datasets.track_text import (
     Mark,
     Track,
@@ -32,7 +32,9 @@ from oido.paths import is_recording
 _OIDOS_OWN = {"label_index", "score"}
 
 
-def tracked_clips(folder: str, *, background_from_gaps: bool = True) -> Found:
+def tracked_clips(
+    folder: str, *, background_from_gaps: bool = True, each_is_a_source: bool = False
+) -> Found:
     """The labelled regions of the recordings in a folder and below it.
 
     The tracks of ``a.wav`` are ``a.txt`` and all ``a.….txt`` in its folder, else an ``a.csv`` or
@@ -66,6 +68,8 @@ def tracked_clips(folder: str, *, background_from_gaps: bool = True) -> Found:
                 first=first,
             )
         )
+    if each_is_a_source:
+        separate_stretches(found)
     return found
 
 

@@ -136,7 +136,7 @@ class Report:
         """On which clips, and by which models, in a sentence."""
         metrics, parts = self.metrics, len(set(self.judged.splits))
         text = tr(
-            "{clips} clips from {recordings} recordings",
+            "{clips} clips from {recordings} sources",
             clips=metrics.clips,
             recordings=metrics.recordings,
         )
