@@ -120,7 +120,7 @@ def test_the_file_names_new_sounds_of_the_same_kinds(exported: Path, tmp_path: P
 def test_the_file_says_what_was_judged(exported: Path, taught: TrainingResult) -> None:
     """In oido's own path too: embeddings, the head, its aggregation."""
     classifier = oido.AudioClassifier(exported, jobs=1)
-    widened = oido.AudioClassifier(with_evidence(taught.model), jobs=1)
+    widened = oido.AudioClassifier(with_evidence(taught.base_model), jobs=1)
     assert classifier.postprocessor.aggregation == "confident-mean"
     for clip in taught.embedded.kept[::5]:
         result = classifier.classify(clip.path)

@@ -303,7 +303,7 @@ def _teacher(
     scores = teacher.selection.out_of_fold
     if scores is None or teacher.taught.weak is not None:
         return None
-    return _Teacher(tr("a head on {name}", name=teacher.model.name), scores)
+    return _Teacher(tr("a head on {name}", name=teacher.base_model.name), scores)
 
 
 class _Clock:

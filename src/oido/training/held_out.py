@@ -87,7 +87,7 @@ def judge_logistic(
     """Plain logistic regression on the network's embeddings, judged as the others are."""
     known = frozen.taught.own
     data = replace(test, multi_label=test.multi_label or known.multi_label)
-    held = embed(data, frozen.model, cache=cache, jobs=frozen.jobs)
+    held = embed(data, frozen.base_model, cache=cache, jobs=frozen.jobs)
     unknown = held.clips.own
     more = len(known.classes) - len(unknown.classes)  # clips without a class, only learnt from
     if more < 0 or unknown.multi_label != known.multi_label:

@@ -96,7 +96,7 @@ def train_student(
     if teacher is None:
         how: dict[str, Any] = {"weak_from": weak_from, "cache": cache, "jobs": jobs}
         taught = train(known, model=model, seed=seed, **how)
-        classifier, taught_name = taught.classifier(), taught.model.name
+        classifier, taught_name = taught.classifier(), taught.base_model.name
     else:
         classifier = AudioClassifier(load_model(teacher))
         taught_name = classifier.model.name

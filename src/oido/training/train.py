@@ -151,7 +151,7 @@ def train(
         judged = None
     return TrainingResult(
         data=data,
-        model=network,
+        base_model=network,
         embedded=embedded,
         taught=clips,
         selection=selection,
@@ -186,13 +186,14 @@ class _FitCounter:
 class TrainingResult:
     """A taught classifier, and what is known of it.
 
+    base_model: whose embeddings it is built on; `classifier` and `export` give what was taught.
     head: the classifier on embeddings; classes: its labels, in the order of the scores. judged:
     clips beside the predictions of heads that had not seen them; None if there was too little to
     hold any back. left_out: clips that could not be decoded.
     """
 
     data: Dataset = field(repr=False)
-    model: AudioModel = field(repr=False)
+    base_model: AudioModel = field(repr=False)
     embedded: Embedded = field(repr=False)
     taught: EmbeddedClips = field(repr=False)
     selection: ModelSelection = field(repr=False)
@@ -207,7 +208,7 @@ class TrainingResult:
     def __repr__(self) -> str:
         shown = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
         return (
-            f"<TrainingResult on {self.model.name}: {len(self.classes)} classes: {shown:.120}; "
+            f"<TrainingResult on {self.base_model.name}: {len(self.classes)} classes: {shown:.120}; "
             "its report says how good it is>"
         )
 
@@ -278,7 +279,7 @@ class TrainingResult:
             title=tr(
                 "{n_classes} classes taught on {name}",
                 n_classes=len(self.data.classes),
-                name=self.model.name,
+                name=self.base_model.name,
             ),
             dataset=self.data.check(),
             facts=self._facts(),
@@ -310,7 +311,7 @@ class TrainingResult:
                 tr("{path}: a taught classifier is a .tflite or .onnx; name it so", path=path)
             )
         content = self._file(keep_base, unknown, name or path.stem)
-        parity = check_parity(self.model, self.head, content, self.embedded.kept, path)
+        parity = check_parity(self.base_model, self.head, content, self.embedded.kept, path)
         if path.suffix == ".onnx":
             with tempfile.TemporaryDirectory(prefix="oido-") as folder:
                 whole = Path(folder) / f"{path.stem}.tflite"
@@ -329,18 +330,18 @@ class TrainingResult:
         """The taught classifier, ready to use; options as those of `AudioClassifier`."""
         with tempfile.TemporaryDirectory(prefix="oido-") as folder:
             path = Path(folder) / "taught.tflite"
-            path.write_bytes(self._file(False, True, f"a head on {self.model.name}"))
+            path.write_bytes(self._file(False, True, f"a head on {self.base_model.name}"))
             return AudioClassifier(path, **options)
 
     @cached_property
     def _novelty_of_parts(self) -> NoveltyDetector | None:
         if self.novelty is None:
             return None
-        return with_scale_of_parts(self.novelty, self.model, self.embedded.kept)
+        return with_scale_of_parts(self.novelty, self.base_model, self.embedded.kept)
 
     def _file(self, keep_base: bool, unknown: bool, name: str) -> bytes:
         return taught_file(
-            self.model,
+            self.base_model,
             self.head,
             name=name,
             thresholds=self.thresholds,
@@ -349,8 +350,8 @@ class TrainingResult:
             calibrated=self.selection.out_of_fold is not None,
             aggregation=None if self.taught.weak is None else "max",
             training={
-                "base": self.model.name,
-                "base_sha256": self.model.sha256,
+                "base": self.base_model.name,
+                "base_sha256": self.base_model.sha256,
                 tr("clips"): len(self.taught),
                 tr("head"): self.selection.chosen,
                 "oido": __version__,
@@ -391,7 +392,7 @@ class TrainingResult:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            tr("base model"): self.model.name,
+            tr("base model"): self.base_model.name,
             "head": self.selection.chosen,
             **{step.name: step.beside(self.steps[0]) for step in self.steps},
             "clips": len(self.taught),
