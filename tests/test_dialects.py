@@ -135,6 +135,20 @@ def test_lines_are_counted_as_editors_do() -> None:
         list(table_lines('a,b\n"' + "x" * 200_000))
 
 
+@pytest.mark.parametrize("tail", ["", "\n", "\nb.wav,owl\nc.wav,owl\n"])
+def test_a_quote_that_is_never_closed_is_named_where_it_opens(tail: str) -> None:
+    rows = table_lines('sep=;\nfile;label\na.wav;wren\n"b.wav;wren' + tail.replace(",", ";"))
+    assert next(rows).cells == ["file", "label"]
+    assert next(rows).cells == ["a.wav", "wren"]
+    with pytest.raises(csv.Error, match=r"line 4: is not CSV .a quote is opened there"):
+        next(rows)
+
+
+def test_quotes_may_hold_lines_to_the_end() -> None:
+    rows = list(table_lines('file,label\na.wav,"wr\nen" \nb.wav,"ow\nl"'))
+    assert [line.cells[1] for line in rows] == ["label", "wr\nen", "ow\nl"]
+
+
 @pytest.mark.parametrize("named", ["sep=;", '"sep=;"', "SEP= ;", "sep=; ", '"sep=;" '])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_separator_that_is_named(named: str, end: str) -> None:

@@ -127,20 +127,29 @@ def table_lines(text: str, separator: str | None = None) -> Iterator[Line]:
         separator, skipped, text = separator or named[1] or ",", 1, text[named.end() :]
     if separator is None:
         separator = separator_of(_LINE_END.split(text.lstrip(), maxsplit=1)[0])
-    lines = io.StringIO(text, newline="")
+    lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    before = 0
     try:
         for cells in reader:
+            if reader.line_num == len(lines):
+                _require_closed_quote(lines[before:], separator)
+            before = reader.line_num
             if any(cell.strip() for cell in cells):
                 yield Line(reader.line_num + skipped, [_cell(cell) for cell in cells])
     except csv.Error as error:
         raise csv.Error(
-            tr(
-                "line {line_num}: is not CSV ({error})",
-                line_num=reader.line_num + skipped,
-                error=error,
-            )
+            tr("line {line_num}: is not CSV ({error})", line_num=before + 1 + skipped, error=error)
         ) from error
+
+
+def _require_closed_quote(row: list[str], separator: str) -> None:
+    """Raise csv.Error where the last row opens a quote that swallowed all lines behind it."""
+    try:
+        next(csv.reader(row, delimiter=separator, skipinitialspace=True, strict=True), None)
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise csv.Error(tr("a quote is opened there and never closed")) from error
 
 
 _APOSTROPHE = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")

@@ -126,7 +126,7 @@ def test_logistic_regression_is_judged_on_the_same_clips(tmp_path: Path) -> None
     split = data.split(0.34)
     frozen = module.train(split.train)
     plain = judge_logistic(frozen, split.test, 0)
-    known, unknown = frozen.taught.own, embed(split.test, frozen.model).clips.own
+    known, unknown = frozen.taught.own, embed(split.test, frozen.base_model).clips.own
     found = logistic(known, unknown)
     assert plain is not None
     assert plain.accuracy == (found.argmax(axis=1) == unknown.labels).mean()
@@ -165,7 +165,7 @@ def test_both_networks_teach_where_they_are_at_hand_and_there_is_time(
         return SimpleNamespace(
             inference_seconds=10.0,
             jobs=2,
-            model=SimpleNamespace(name=name),
+            base_model=SimpleNamespace(name=name),
             selection=SimpleNamespace(out_of_fold=scores),
             taught=SimpleNamespace(weak=None),
         )

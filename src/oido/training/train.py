@@ -208,7 +208,8 @@ class TrainingResult:
     def __repr__(self) -> str:
         shown = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
         return (
-            f"<TrainingResult on {self.base_model.name}: {len(self.classes)} classes: {shown:.120}; "
+            f"<TrainingResult on {self.base_model.name}: "
+            f"{len(self.classes)} classes: {shown:.120}; "
             "its report says how good it is>"
         )
 
