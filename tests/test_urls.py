@@ -30,3 +30,12 @@ def test_protocols_that_nobody_knows() -> None:
         filesystem_of("gopher://x/y")
     with pytest.raises(MissingExtraError, match="dropbox:// needs another package"):
         filesystem_of("dropbox://x/y")
+
+
+def test_streams_are_no_stores_and_stores_may_be_out_of_reach() -> None:
+    pytest.importorskip("fsspec", reason="addresses need oido[archive]")
+    for url in ("rtsp://camera.local/live", "SRT://x:9000"):
+        with pytest.raises(OptionError, match=f"listen to it: oido listen {url}"):
+            filesystem_of(url)
+    with pytest.raises(OptionError, match=r"ftp://127.0.0.1:1/a: cannot be reached \(.*refused"):
+        filesystem_of("ftp://127.0.0.1:1/a")

@@ -20,6 +20,17 @@ ADDRESS = re.compile("https?://", re.IGNORECASE)
 """How an address of the web begins."""
 
 
+_STORE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+STREAMS = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp"})
+"""Protocols of what has no end, and is listened to."""
+
+
+def names_store(path: str) -> bool:
+    """Whether a path begins as an address of any protocol, such as ``s3://``."""
+    return _STORE.match(path) is not None
+
+
 def is_address(path: str) -> bool:
     """Whether this is an address of the web; what exists under that name is a file."""
     return ADDRESS.match(path) is not None and not os.path.exists(path)
@@ -42,11 +53,16 @@ def percent_decoded(path: str, is_there: Callable[[str], bool]) -> str:
 def filesystem_of(url: str) -> Any:
     """The fsspec file system of a URL. Raises MissingExtraError or OptionError."""
     protocol = url.split("://", 1)[0].lower()
+    if protocol in STREAMS:
+        raise OptionError(
+            tr("{url}: is a stream, which has no end; listen to it: oido listen {url}", url=url)
+        )
     with needs_extra(tr("URLs need fsspec; install it with: pip install 'oido[archive]'")):
-        import fsspec
+        from fsspec.core import url_to_fs
     try:
         # Not cached: a store that was listed once must be seen as it is now.
-        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
+        known = protocol + url[len(protocol) :]
+        return url_to_fs(known, skip_instance_cache=True, use_listings_cache=False)[0]
     except ImportError as error:
         cure = tr("; pip install 'oido[archive]'") if protocol in ("http", "https") else ""
         raise MissingExtraError(
@@ -66,13 +82,22 @@ def filesystem_of(url: str) -> Any:
                 error=error,
             )
         ) from error
+    except Exception as error:  # of a store that is connected to before anything is asked of it
+        reason = trouble_with(url, error)
+        raise OptionError(
+            tr("{url}: cannot be reached ({reason})", url=url, reason=reason)
+        ) from error
 
 
 def trouble_with(url: str, error: Exception) -> str:
     """Why a store or a web server did not do what it was asked, for a sentence."""
     reason = refused_certificate(error)
     if reason is None:
-        return str(error) or type(error).__name__
+        # aiohttp keeps the system's error beside texts of its own.
+        refused = getattr(error, "os_error", None)
+        if refused is not None and (refused.errno or 0) > 0:
+            return os.strerror(refused.errno)
+        return getattr(refused or error, "strerror", None) or str(error) or type(error).__name__
     variable = "AWS_CA_BUNDLE" if url.startswith("s3") else "SSL_CERT_FILE"
     return tr(
         "its certificate is refused ({reason}); if it is the right one, "

@@ -227,3 +227,19 @@ def test_closing_does_not_wait_for_a_store_that_stands_still() -> None:
 def test_a_server_without_a_length_cannot_be_read_in_place(site: str) -> None:
     with pytest.raises(AudioNotFoundError, match="mine: cannot be read in parts"):
         open_in_place(f"{site}/without-length.flac", "mine")
+
+
+def test_an_address_of_any_protocol_is_fetched() -> None:
+    import fsspec
+
+    with fsspec.open("memory://bucket/street.flac", "wb") as file:
+        file.write(STREET)
+    result = oido.AudioClassifier(jobs=1).classify("memory://bucket/street.flac")
+    assert result.duration == 30.0
+    with pytest.raises(AudioNotFoundError, match=r"memory://bucket/b.flac: no such file"):
+        open_audio("memory://bucket/b.flac")
+
+
+def test_a_server_that_refuses_is_named_by_the_systems_own_word() -> None:
+    with pytest.raises(AudioNotFoundError, match=r"cannot be fetched \(Connection refused\)$"):
+        open_audio("http://127.0.0.1:1/a.wav")

@@ -37,7 +37,7 @@ from oido.signal.decode.readers import (
 )
 from oido.signal.decode.sizes import SoundBytes, sound_bytes, whole_header
 from oido.signal.decode.wavpack import sound_blocks
-from oido.urls import ADDRESS, is_address
+from oido.urls import names_store
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
@@ -94,7 +94,7 @@ def _knows_its_rate(source: object) -> bool:
 
 
 def _open_path(path: str) -> AudioReader:
-    if ADDRESS.match(path) and is_address(path):
+    if names_store(path) and not os.path.exists(path):
         from oido.signal.decode.remote import FetchedFile
 
         return _open_stream(FetchedFile(path), path)
