@@ -9,6 +9,7 @@ import { OidoError } from "../core/errors.js";
 import { openMicrophone } from "../core/microphone.js";
 import { Resampler } from "../core/resampler.js";
 import { wavFile } from "../core/wav.js";
+import { TAUGHT_MODEL } from "./own_models.js";
 import { Examples, MOST_SECONDS, Recorder, momentsOutside } from "./taught_examples.js";
 import { labelledFiles } from "./exports.js";
 
@@ -42,9 +43,6 @@ async function loadCore() {
  * @typedef {{name: string, key: string, bytes: Uint8Array<ArrayBuffer>, embedder: Embedder, silence: Float32Array,
  *   core: Core}} Base
  */
-
-/** What the model is called that is made of them. */
-export const TAUGHT_MODEL = "my-sounds.tflite";
 
 const OTHER = "other"; // what `oido train` takes for no event
 const MOMENTS = 5; // that an event of a recording brings with it
