@@ -121,9 +121,14 @@ RAW = np.array([[0.9, 0.1, 0.5, 0.3, 0.7, -0.25], [0.2, 0.8, 0.4, 0.6, 0.1, 0.5]
 """Two windows: three scores of the one head, two of the other, and how near they are."""
 
 
-def test_each_head_has_its_own_columns_and_novelty_the_last() -> None:
+def test_each_head_has_its_own_columns_and_novelties_stand_behind_them() -> None:
     readers = make_postprocessors(
-        (BASE, TAUGHT), TAUGHT, Selection(), locale="en", rolls_up=False, least_similarity=0.5
+        (BASE, TAUGHT),
+        TAUGHT,
+        Selection(),
+        locale="en",
+        rolls_up=False,
+        least_similarities={"taught": (-1, 0.5)},
     )
     assert list(readers) == ["base", "taught"]
     assert (readers["base"].scores(RAW) == RAW[:, :3]).all()
@@ -132,6 +137,22 @@ def test_each_head_has_its_own_columns_and_novelty_the_last() -> None:
     assert (scores == RAW[:, 3:5]).all()
     assert similarities is not None
     assert similarities.tolist() == [-0.25, 0.5]
+    assert readers["base"].select(RAW).similarities is None
+
+    both = make_postprocessors(
+        (BASE, TAUGHT),
+        BASE,
+        Selection(),
+        locale="en",
+        rolls_up=False,
+        least_similarities={"base": (-2, 0.25), "taught": (-1, 0.5)},
+    )
+    wider = np.insert(RAW, 5, [0.1, 0.2], axis=1)
+    for name, expected in {"base": [0.1, 0.2], "taught": [-0.25, 0.5]}.items():
+        similarities = both[name].select(wider).similarities
+        assert similarities is not None
+        assert similarities.tolist() == pytest.approx(expected)
+    assert (both["base"].least_similarity, both["taught"].least_similarity) == (0.25, 0.5)
     plain = make_postprocessors((BASE, TAUGHT), BASE, Selection(), locale="en", rolls_up=False)
     assert plain["base"].select(RAW[:, :5]).similarities is None
 

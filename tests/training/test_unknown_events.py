@@ -115,3 +115,40 @@ def test_the_command_counts_them_and_lists_them_if_asked(
     assert run(["classify", str(sound), *options]) == 0
     (row,) = output.read_text("utf-8").splitlines()[1:]
     assert ",unknown,-1," in row
+
+
+def test_the_kept_head_of_a_model_of_ones_own_still_tells_unknown_sounds(
+    taught: Path, tmp_path: Path
+) -> None:
+    """Each head by what it was taught itself: two pitches here, three kinds of sounds there."""
+    time = np.arange(32_000) / 16_000
+    for number in range(6):
+        for name, pitch in (("high", 3_000), ("low", 150)):
+            sound = 0.3 * np.sin(2 * np.pi * (pitch + 20 * number) * time)
+            (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+            soundfile.write(tmp_path / "data" / name / f"{name}-{number}.wav", sound, 16_000)
+    made = tmp_path / "made.tflite"
+    data = oido.Dataset.from_folder(tmp_path / "data")
+    oido.train(data, model=taught, cache=False).export(made, keep_base=True)
+
+    alone = oido.AudioClassifier(taught).classify(strange(), 16_000)
+    kept = oido.AudioClassifier(made, head="base").classify(strange(), 16_000)
+    assert kept.is_unknown
+    assert kept.events(threshold=0.01) == []
+    assert kept.events(unknown=True) == alone.events(unknown=True)
+    np.testing.assert_allclose(kept.similarities, alone.similarities, atol=1e-6)
+    last = oido.AudioClassifier(made)
+    assert last.classify(strange(), 16_000).similarities is not None
+    assert not np.allclose(last.classify(strange(), 16_000).similarities, kept.similarities)
+    novelty = last.model.base_novelty
+    assert novelty is not None
+    assert novelty.threshold == oido.AudioClassifier(taught).model.least_similarity
+
+    # Also without a sense for unknown sounds of its own, and once it was exported again.
+    oido.train(data, model=taught, cache=False).export(made, keep_base=True, unknown=False)
+    assert oido.AudioClassifier(made).classify(strange(), 16_000).is_unknown is None
+    again = tmp_path / "again.tflite"
+    oido.export(made, again)
+    for path in (made, again):
+        kept = oido.AudioClassifier(path, head="base").classify(strange(), 16_000)
+        np.testing.assert_allclose(kept.similarities, alone.similarities, atol=1e-6)

@@ -356,13 +356,14 @@ def detector_of(case: dict[str, Any]) -> EventDetector:
     options, calibration = case["options"], case["calibration"]
     labels = tuple(options["labels"])
     parsed = None if calibration is None else ScoreCalibration.parse(calibration, len(labels))
+    least = options["leastSimilarity"]
     postprocessor = HeadPostprocessor(
         Head("scores", labels, calibration=parsed),
         slice(0, len(labels)),
         Selection(**case["selection"]),
         locale="en",
         rolls_up=False,
-        least_similarity=options["leastSimilarity"],
+        least_similarity=None if least is None else (-1, least),
     )
     windowing = Windowing(options["sampleRateHz"], options["windowSamples"], options["hopSamples"])
     detection = Detection(

@@ -212,3 +212,38 @@ def test_events_are_told_with_the_same_window_as_in_python(page: Any) -> None:
 
     assert len(expected) == 1
     assert told == {"session": expected, "finder": expected}
+
+
+_PEAKS = """async (windows) => {
+  const { Session } = await import("./ui/session.js");
+  const info = { labels: ["dog", "cat"], calibrated: false, thresholds: null, leastSimilarity: 0.3,
+    columns: 0, imageSamples: 10, kinship: null,
+    sampleRateHz: 10, windowSamples: 10, hopSamples: 10 };
+  const options = { name: "", engine: { info, calibrator: null }, audio: null };
+  const session = new Session(options);
+  for (const [index, novelty, ...scores] of windows) {
+    const of = { scores: Float32Array.from(scores), probabilities: null, columns: null };
+    session.add({ index, novelty, ...of });
+  }
+  const { history } = session;
+  const again = new Session(options);
+  again.history.restore(structuredClone(history.dump()));
+  const told = (all) => {
+    return all.map(({ labelIndex, score }) => [info.labels[labelIndex], Math.round(score * 100)]);
+  };
+  const [whole, kept] = [history, again.history].map((each) => told(each.peaks(9)));
+  return { whole, again: kept, second: told(history.strongest(1, 9)) };
+}"""
+
+
+def test_the_highest_of_a_recording_is_of_what_was_taught(page: Any) -> None:
+    """Windows unlike everything that a model was taught count for no class, as for events; at
+    their own time their scores are shown as they are."""
+    windows = [[0, 0.5, 0.4, 0.6], [1, 0.1, 0.9, 0.1], [3, 0.35, 0.5, 0.5]]  # 2 was left out
+    found = page.evaluate(_PEAKS, windows)
+    assert found["whole"] == found["again"] == [["cat", 60], ["dog", 50]]
+    assert found["second"] == [["dog", 90], ["cat", 10]]
+    # Full chunks, too.
+    many = [[n, 0.1 if n % 2 else 0.5, *((0.9, 0.1) if n % 2 else (0.2, 0.3))] for n in range(600)]
+    found = page.evaluate(_PEAKS, many)
+    assert found["whole"] == found["again"] == [["cat", 30], ["dog", 20]]

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
 import oido
 from oido.cli.main import run
-from tests.web.browsing import PHONE, Pages, hear_street, notice_of, rows_of
+from tests.web.browsing import PHONE, Pages, hear_street, notice_of, rows_of, serving
 
 NAME = "Our siren"
 KEPT = "my-sounds.tflite"
@@ -203,6 +206,85 @@ def test_oido_trains_on_the_clips_and_hears_by_the_file(
     capsys.readouterr()
     assert run(["classify", str(first), "--model", str(tmp_path / KEPT), "--jobs", "1"]) == 0
     assert NAME in capsys.readouterr().out
+
+
+_OWN = ("Dog bark", "Rain", "Rooster")
+
+
+def _esc10(folder: Path, label: str, folds: str, count: int) -> list[Path]:
+    with open(folder / "esc10" / "clips.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == label]
+    return [folder / "esc10" / row["file"] for row in rows if row["fold"] in folds][:count]
+
+
+def _one_after_another(path: Path, clips: Sequence[Path]) -> Path:
+    """Clips with two seconds of a quiet place between them."""
+    quiet = np.random.default_rng(0).normal(0, 3e-4, 2 * 44_100)
+    sounds = [soundfile.read(clip)[0] for clip in clips]
+    soundfile.write(
+        path, np.concatenate([part for each in sounds for part in (each, quiet)]), 44_100
+    )
+    return path
+
+
+def _hear(page: Any, recording: Path) -> list[tuple[str, str]]:
+    """Its events: their times and sounds."""
+    page.set_input_files("#file", recording)
+    page.wait_for_function(
+        "name => document.body.dataset.state === 'done' && "
+        "document.querySelector('#tab-list [aria-pressed=true]').title.includes(name)",
+        arg=recording.stem,
+    )
+    return rows_of(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_nobody_taught_stays_unknown(
+    pages: Pages, on_device: None, shared_audio: Path, tmp_path: Path, listed: bool
+) -> None:
+    """To a model of three classes that is taught a fourth on the page: clips of four others.
+
+    listed: the page comes with that model; else it is a file that somebody opens."""
+    table = tmp_path / "own.csv"
+    rows = [f"{clip},{label}" for label in _OWN for clip in _esc10(shared_audio, label, "123", 8)]
+    table.write_text("\n".join(["file,label", *rows]), encoding="utf-8")
+    own = tmp_path / "own.tflite"
+    oido.train(table, jobs=1).export(own)
+    cries = _one_after_another(tmp_path / "cries.wav", _esc10(shared_audio, "Baby cry", "123", 6))
+    others = [
+        clip
+        for label in ("Clock tick", "Chainsaw", "Helicopter", "Person sneeze")
+        for clip in _esc10(shared_audio, label, "45", 4)
+    ]
+    strangers = _one_after_another(tmp_path / "strangers.wav", others)
+    known = _one_after_another(
+        tmp_path / "known.wav",
+        [_esc10(shared_audio, label, "45", 1)[0] for label in (*_OWN, "Baby cry")],
+    )
+
+    with serving(*(("--model", str(own)) if listed else ())) as started:
+        page = pages.open("device", address=started.address)
+        if not listed:
+            page.set_input_files("#own-model-file", own)
+            page.wait_for_selector("#model-about:has-text('calibration')")
+        alone = _hear(page, strangers)
+        _hear(page, cries)
+        _open(page, "Baby cry")
+        _mark(page, *range(6))
+        _use(page)
+        page.wait_for_selector(f"#status-by:has-text('{KEPT}')")
+        page.reload()  # what it is taught on is known later, too
+        page.wait_for_selector("#badge:not([hidden])")
+        _open(page, "Baby cry")
+        _use(page)
+        taught = _hear(page, strangers)
+        own_sounds = {what for _, what in _hear(page, known)}
+    unknown = [what for _, what in taught].count("Unknown sound")
+    assert unknown >= 12  # of 16 clips
+    assert len(taught) - unknown <= 8
+    assert len(taught) <= len(alone) + 8
+    assert own_sounds >= {*_OWN, "Baby cry"}
 
 
 @pytest.mark.parametrize(

@@ -157,9 +157,9 @@ def whole_file(
         return original, outputs
     graph = whole_graph(model, original)
     named = {head.name: tensor for head, tensor in zip(model.heads, graph.scores)}
-    if model.novelty is not None:
-        named[model.novelty.output] = graph.scores[-1]
-        outputs.append((PlainOutput(model.novelty.output, SIMILARITY), (1, 1)))
+    for novelty, tensor in zip(model.novelties, graph.scores[len(model.heads) :]):
+        named[novelty.output] = tensor
+        outputs.append((PlainOutput(novelty.output, SIMILARITY), (1, 1)))
     if embedding:
         named[EMBEDDING_OUTPUT] = graph.embedding
         shape = graph.writer.shape(graph.embedding)
@@ -205,6 +205,7 @@ def _notes(model: AudioModel) -> Notes:
         hop_samples=None if cut else model.windows.hop_samples,
         repeat_pause_samples=model.windows.repeat_pause_samples,
         novelty=model.novelty,
+        base_novelty=model.base_novelty,
     )
 
 
@@ -230,7 +231,7 @@ def _checked(
     """
     windows = check_windows(model.windows.window_samples)
     wanted = [head.name for head in model.heads]
-    wanted += [model.novelty.output] if model.novelty else []
+    wanted += [novelty.output for novelty in model.novelties]
     wanted += [_framewise_name(model, head) for head in model.heads if framewise]
     if chosen == "onnx":
         run = _onnx_scores(content, wanted)

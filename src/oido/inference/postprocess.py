@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,9 +32,9 @@ UNKNOWN_LABEL = "unknown"
 class HeadPostprocessor:
     """Reads one head's columns of a network's raw scores.
 
-    columns: where they are, among those of all heads. least_similarity: the column behind those of
-    all heads tells how near a window is to what was taught, and below this it is unknown, if this
-    is the head that was taught and not that of the model it was built on (is_taught). locale:
+    columns: where they are, among those of all heads. least_similarity: the column at this place
+    from the end tells how near a window is to what this head was taught, and below this it is
+    unknown; None of a head that does not tell. locale:
     language of display names; labels_file: of a file of the user's (`labels_from`). With a
     calibration, categories are ordered, limited and made events by their probability. The model's
     own score threshold counts where the selection has none.
@@ -47,13 +48,12 @@ class HeadPostprocessor:
         *,
         locale: str,
         rolls_up: bool,
-        least_similarity: float | None = None,
-        is_taught: bool = True,
+        least_similarity: tuple[int, float] | None = None,
         labels_file: str | None = None,
     ) -> None:
         self.head, self.labels = head, head.labels
         self._columns, self._rolls_up = columns, rolls_up
-        self._least_similarity, self._is_taught = least_similarity, is_taught
+        self._similarity: tuple[int, float] | None = least_similarity
         self._common_threshold = selection.score_threshold
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
@@ -68,7 +68,7 @@ class HeadPostprocessor:
     @property
     def least_similarity(self) -> float | None:
         """To what this head was taught; below it is unknown. None of a head that does not tell."""
-        return self._least_similarity if self._is_taught else None
+        return None if self._similarity is None else self._similarity[1]
 
     @property
     def aggregation(self) -> str:
@@ -81,10 +81,12 @@ class HeadPostprocessor:
         return rollup(own, self.labels) if self._rolls_up else own
 
     def select(self, raw: F32) -> SelectedScores:
-        """This head's scores, and the last column of the raw ones if that tells what is unknown."""
-        return SelectedScores(
-            self.scores(raw), None if self._least_similarity is None else raw[:, -1]
-        )
+        """This head's scores, and the similarities to what it was taught, if it tells."""
+        return SelectedScores(self.scores(raw), self.similarities(raw))
+
+    def similarities(self, raw: F32) -> F32 | None:
+        """f32[N], how near windows are to what this head was taught; None if it does not tell."""
+        return None if self._similarity is None else raw[:, self._similarity[0]]
 
     def probabilities(self, scores: F32) -> F32 | None:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
@@ -103,9 +105,9 @@ class HeadPostprocessor:
         """
         silent = is_silent(block.loudness)[:, None] & ~self.selector.absences
         values = np.where(silent, np.float32(0), self.decision_values(block.scores))
-        if self._least_similarity is None or not self._is_taught or block.similarities is None:
+        if self.least_similarity is None or block.similarities is None:
             return values
-        is_known = block.similarities >= self._least_similarity
+        is_known = block.similarities >= self.least_similarity
         return np.where(is_known[:, None], values, np.float32(0))
 
     def detector(
@@ -184,11 +186,11 @@ def make_postprocessors(
     *,
     locale: str,
     rolls_up: bool,
-    least_similarity: float | None = None,
+    least_similarities: Mapping[str, tuple[int, float]] = MappingProxyType({}),
     labels_file: str | None = None,
 ) -> dict[str, HeadPostprocessor]:
     """A reader for each head, by name; labels are selected of the chosen one only, and a file of
-    labels is of that one."""
+    labels is of that one. least_similarities: as `AudioModel` has them."""
     readers, start = {}, 0
     others = Selection(selection.max_results, selection.score_threshold)
     for head in heads:
@@ -200,8 +202,7 @@ def make_postprocessors(
             wanted,
             locale=locale,
             rolls_up=rolls_up,
-            least_similarity=least_similarity,
-            is_taught=head is heads[-1],
+            least_similarity=least_similarities.get(head.name),
             labels_file=labels_file if head is chosen else None,
         )
         start += len(head.labels)

@@ -171,7 +171,7 @@ def validated(model: AudioModel) -> AudioModel:
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, model.windows.window_samples)
     window = noise.astype(np.float32)
     scores = Predictor.of(model).predict(window, model.windows.hop_samples).scores
-    classes = sum(len(head.labels) for head in model.heads) + (model.novelty is not None)
+    classes = sum(len(head.labels) for head in model.heads) + len(model.novelties)
     network = model.network
     # The file of a taught model is gone, once it was loaded and tried.
     if isinstance(network, LogMelNetwork) and network.is_cut and model.path.exists():

@@ -139,19 +139,17 @@ class ClassificationResult:
     def similarities(self) -> F32 | None:
         """f32[N]: how near each window is to the nearest class that was taught, -1..1.
 
-        None for a model that does not tell, and for the scores of the model that it is built on.
+        None for a head that does not tell.
         """
-        known = self._postprocessor.least_similarity is not None
-        return self._prediction.windows.scores[:, -1] if known else None
+        return self._postprocessor.similarities(self._prediction.windows.scores)
 
     @property
     def is_unknown(self) -> bool | None:
         """Whether the whole recording is unlike all that the model was taught; None as above."""
-        least_similarity = self._postprocessor.least_similarity
-        if least_similarity is None:
+        least_similarity, similarities = self._postprocessor.least_similarity, self.similarities
+        if least_similarity is None or similarities is None:
             return None
-        similarity = self._aggregated(self._prediction.windows.scores[:, -1:], "mean")
-        return bool(similarity[0] < least_similarity)
+        return bool(self._aggregated(similarities[:, None], "mean")[0] < least_similarity)
 
     @property
     def padded_share(self) -> float:

@@ -50,6 +50,7 @@ class GraphNetwork(NamedTuple):
     windows: WindowParams
     precision: Precision
     novelty: Novelty | None
+    base_novelty: Novelty | None
 
 
 def graph_network(
@@ -75,8 +76,12 @@ def graph_network(
     heads = heads_of(graph, metadata)
     notes = metadata.notes()
     named = [output.name for output in metadata.outputs]
-    novelty = notes.novelty if notes.novelty and notes.novelty.output in named else None
-    columns = (*heads, *([named.index(novelty.output)] if novelty else []))
+    novelties = [
+        each if each and each.output in named and len(heads) >= n_heads else None
+        for each, n_heads in ((notes.novelty, 1), (notes.base_novelty, 2))
+    ]
+    novelty, base_novelty = novelties
+    columns = (*heads, *(named.index(each.output) for each in (base_novelty, novelty) if each))
     samples = notes.window_samples or audio.sample_rate_hz * _OPEN_WINDOW_SECONDS
     if window_seconds is not None:
         samples = round(window_seconds * audio.sample_rate_hz)
@@ -90,7 +95,7 @@ def graph_network(
     own: Precision = "int8" if graph.is_quantised() else "float32"
     if precision is not None and precision != own:
         network = _in_float32(network, content, precision)
-    return GraphNetwork(tuple(heads.values()), network, windows, precision or own, novelty)
+    return GraphNetwork(tuple(heads.values()), network, windows, precision or own, *novelties)
 
 
 def _in_float32(network: Network, content: bytes, precision: Precision) -> Network:

@@ -22,13 +22,13 @@ from oido.params import FixedPointParams, FrontEndParams, MnFrontEndParams, Wind
 
 NOTES_FILE = "oido.json"
 _VERSION = 1
-_LATER = ("kinds", "inputs", "window_samples", "front_end")
+_LATER = ("kinds", "inputs", "window_samples", "front_end", "base_novelty")
 """Notes that are written only where they say something."""
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """An output with the similarity of a window to the nearest class of the training set, -1..1.
+    """An output with the similarity of a window to the nearest class that a head was taught, -1..1.
 
     output: its name. threshold: a clip below it is of no such class.
     """
@@ -42,7 +42,8 @@ class Notes:
     """aggregations: by head. hop_samples, repeat_pause_samples: as `oido.params.WindowParams`;
     None is what follows from the file. training: facts of how it was trained, for readers. kinds:
     what outputs give, by head; inputs: values of inputs beside the waveform; window_samples: of a
-    graph that takes any length. front_end: what makes the input of one that takes no waveform."""
+    graph that takes any length. front_end: what makes the input of one that takes no waveform.
+    novelty, base_novelty: of the last head, and of that of the base model before it."""
 
     aggregations: dict[str, str] = field(default_factory=dict)
     hop_samples: int | None = None
@@ -53,6 +54,7 @@ class Notes:
     inputs: dict[str, list[float]] = field(default_factory=dict)
     window_samples: int | None = None
     front_end: str | None = None
+    base_novelty: Novelty | None = None
 
     def text(self) -> str:
         """The file; the same notes give the same bytes, and older ones those that they had."""
@@ -68,8 +70,10 @@ class Notes:
                 raise ModelFormatError(
                     tr("{notes_file} is of a newer oido; update oido", notes_file=NOTES_FILE)
                 )
-            novelty = values.pop("novelty")
-            notes = cls(**values, novelty=None if novelty is None else Novelty(**novelty))
+            for name in ("novelty", "base_novelty"):
+                if values.get(name) is not None:
+                    values[name] = Novelty(**values[name])
+            notes = cls(**values)
             notes._check()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelFormatError(
@@ -94,10 +98,9 @@ class Notes:
         for value in (self.hop_samples, self.repeat_pause_samples, self.window_samples):
             if value is not None and not (isinstance(value, int) and 0 < value < 1 << 31):
                 raise ValueError(tr("samples {value!r}", value=value))
-        if self.novelty is not None and not (
-            isinstance(self.novelty.output, str) and -1.0 <= self.novelty.threshold <= 1.0
-        ):
-            raise ValueError(tr("novelty"))
+        for novelty in filter(None, (self.novelty, self.base_novelty)):
+            if not (isinstance(novelty.output, str) and -1.0 <= novelty.threshold <= 1.0):
+                raise ValueError(tr("novelty"))
 
 
 EMBEDDING_OUTPUT = "embedding"
@@ -196,8 +199,9 @@ class AudioModel:
     name: the catalogue's name, or the one in the metadata, if no model of the catalogue has it.
     path, sha256, size_bytes: of the file. heads: the outputs with scores. windows: the network's
     input. card: None for a file that is not in the catalogue. precision: of the computation, which
-    is not always the file's. novelty: of a model that recognises sounds of no class; that output's
-    column follows those of the heads.
+    is not always the file's. novelty: of a model whose last head recognises sounds of no class of
+    its own; base_novelty: the same of the head before it, that of the model that it was taught on.
+    These outputs' columns follow those of the heads, that of the last head last.
     """
 
     name: str
@@ -213,6 +217,7 @@ class AudioModel:
     network: Network
     precision: Precision
     novelty: Novelty | None = None
+    base_novelty: Novelty | None = None
 
     def __repr__(self) -> str:
         heads = ", ".join(f"{head.name} of {len(head.labels)} labels" for head in self.heads)
@@ -265,9 +270,24 @@ class AudioModel:
         return self.path.read_bytes()
 
     @property
+    def novelties(self) -> tuple[Novelty, ...]:
+        """Those that there are, in the order of their columns."""
+        return tuple(filter(None, (self.base_novelty, self.novelty)))
+
+    @property
     def least_similarity(self) -> float | None:
         """To what was taught; below it is unknown. None of a model that does not tell."""
         return None if self.novelty is None else self.novelty.threshold
+
+    @property
+    def least_similarities(self) -> dict[str, tuple[int, float]]:
+        """By head, of those that tell: the column, from the end, and the least similarity in it."""
+        found = {}
+        if self.novelty is not None:
+            found[self.head.name] = (-1, self.novelty.threshold)
+        if self.base_novelty is not None:
+            found[self.heads[-2].name] = (-len(self.novelties), self.base_novelty.threshold)
+        return found
 
     @property
     def image_samples(self) -> int:

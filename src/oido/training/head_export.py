@@ -40,6 +40,7 @@ from oido.training.head import EmbeddingHead
 from oido.training.novelty import NoveltyDetector
 
 BASE_HEAD, TAUGHT_HEAD, SIMILARITY_OUTPUT = "base", "scores", "similarity"
+BASE_SIMILARITY_OUTPUT = "base_similarity"
 
 _SAME = Sigmoid(1.0, 1.0, 0.0)
 """1 / (1 + exp(−(ln x − ln(1 − x)))) = x: a head's scores are calibrated already, and this says
@@ -74,7 +75,8 @@ def taught_file(
     training: dict[str, Any],
     aggregation: str | None = None,
 ) -> bytes:
-    """The annotated .tflite: waveform in; [the base model's scores,] scores, [similarity] out.
+    """The annotated .tflite: waveform in; [the base model's scores,] scores, [the base model's
+    similarity,] [similarity] out.
 
     aggregation: how windows become a clip; None: as heads of its kind do.
 
@@ -112,6 +114,11 @@ def taught_file(
     if (in_parts := graph.in_parts(tensors[TAUGHT_HEAD])) is not None:
         tensors[FRAMEWISE_OUTPUT] = in_parts
         outputs.append(PlainOutput(FRAMEWISE_OUTPUT, FRAMEWISE))
+    base_novelty = None
+    if keep_base and model.novelty is not None:  # its head knows of its own classes only
+        tensors[BASE_SIMILARITY_OUTPUT] = graph.scores[-1]
+        outputs.append(PlainOutput(BASE_SIMILARITY_OUTPUT, SIMILARITY))
+        base_novelty = replace(model.novelty, output=BASE_SIMILARITY_OUTPUT)
     if novelty is not None:
         tensors[SIMILARITY_OUTPUT] = _similarity(graph, shared, novelty)
         outputs.append(PlainOutput(SIMILARITY_OUTPUT, SIMILARITY))
@@ -124,6 +131,7 @@ def taught_file(
         hop_samples=None if cut else model.windows.hop_samples,
         repeat_pause_samples=model.windows.repeat_pause_samples,
         novelty=None if novelty is None else Novelty(SIMILARITY_OUTPUT, novelty.threshold),
+        base_novelty=base_novelty,
         training=training,
     )
     return annotate(

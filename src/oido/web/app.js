@@ -2,7 +2,7 @@
 
 /* The page: what is pressed, what is shown, and what it hears with. */
 
-import { OidoError, kindOf, messageOf } from "./core/errors.js";
+import { kindOf, messageOf } from "./core/errors.js";
 import { onArriving } from "./ui/arriving.js";
 import { busyWith, progress } from "./ui/busy.js";
 import { Choices } from "./ui/choices.js";
@@ -143,11 +143,7 @@ async function loadView() {
 async function openTeaching() {
   const { TeachPanel } = await import("./ui/teach_panel.js");
   teach ??= new TeachPanel(machine, {
-    base: async () => {
-      const model = choices.teachable;
-      if (model === null) throw new OidoError("ModelFetchError", "there is no model to teach");
-      return { name: model.name, key: model.url ?? model.name, bytes: await choices.engines.bytesOf(model) };
-    },
+    base: () => choices.teachableBase(),
     labels: () => choices.teachable?.labels ?? [],
     use: (file) => choices.useOwn(file),
     forget: (name) => choices.forgetOwn(name),

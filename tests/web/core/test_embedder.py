@@ -135,3 +135,81 @@ def test_all_of_it_is_as_in_python(
     found = [event for event in result.events() if event.label == "Our siren"]
     assert found[0].start_time < 2
     assert found[-1].end_time < 8
+
+
+_TEACH_KNOWN = """async ({ starts, isOther }) => {
+  const { openEmbedder } = await import("/core/embedder.js");
+  const { fitHead } = await import("/core/head_fit.js");
+  const { taughtModel } = await import("/core/head_export.js");
+  const { directionsOf } = await import("/core/novelty.js");
+  const { openDevice } = await import("/core/device_engine.js");
+  const { packed, samplesOf, told } = await import("/tests/hearing.mjs");
+  const bytes = new Uint8Array(await (await fetch("/base.tflite")).arrayBuffer());
+  const whole = await samplesOf("/whole.f32");
+  const embedder = await openEmbedder(bytes);
+  const learnt = [];
+  for (const [number, start] of starts.entries()) {
+    const clip = await embedder.embed(whole.slice(start, start + 20_000));
+    learnt.push({ ...clip, label: Number(isOther[number]) });
+  }
+  const all = await embedder.embed(whole);
+  embedder.close();
+  const directions = directionsOf(learnt, 2);
+  const options = { head: fitHead(learnt, 2), labels: ["Ours"], name: "mine", threshold: 0.5 };
+  const model = await taughtModel(bytes, { ...options, directions });
+  const engine = await openDevice({ modelBytes: model });
+  const heard = told(await engine.hear(whole));
+  const { leastSimilarity } = engine.info;
+  engine.close();
+  return {
+    ofClips: learnt.filter(({ label }) => label === 0).map(({ directions }) => packed(directions)),
+    weights: learnt.filter(({ label }) => label === 0).map(({ weights }) => weights),
+    pointing: packed(all.directions),
+    direction: packed(directions),
+    model: packed([model]),
+    novelty: heard.novelty,
+    leastSimilarity,
+  };
+}"""
+
+
+def test_what_a_model_calls_unknown_stays_so_but_for_what_is_taught(
+    core: Any,
+    files: dict[str, bytes | Path],
+    litert_js: Path,
+    taught: Path,
+    street: NDArray[np.float32],
+    tmp_path: Path,
+) -> None:
+    """A window is known if it is like a class of the model, or like the examples; as before, the
+    nearest counts, and the model's own middle and threshold."""
+    files["base.tflite"] = taught
+    files["whole.f32"] = street.astype("<f4").tobytes()
+    starts = [int(16_000 * seconds) for seconds in (20.0, 20.6, 21.2, 8.0, 10.5)]
+    isOther = [False, False, False, True, True]  # noqa: N806 (a name of the page's)
+    told = core.evaluate(_TEACH_KNOWN, {"starts": starts, "isOther": isOther})
+    base = oido.AudioClassifier(taught, jobs=1)
+    before = base.classify(street, 16_000)
+    assert before.similarities is not None
+
+    (direction,) = floats(told["direction"], 1_536)
+    means = [
+        np.average(floats(text, 1_536), axis=0, weights=weights)
+        for text, weights in zip(told["ofClips"], told["weights"])
+    ]
+    mean = np.mean(means, axis=0)
+    np.testing.assert_allclose(direction, mean / np.linalg.norm(mean), atol=1e-5)
+    pointing = floats(told["pointing"], 1_536)
+    np.testing.assert_allclose(np.linalg.norm(pointing, axis=1), 1, atol=1e-4)
+    expected = np.maximum(before.similarities, pointing @ direction)
+    assert (expected > before.similarities + 0.1).any()
+    assert (expected == before.similarities).any()
+
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(base64.b64decode(told["model"]))
+    made = oido.AudioClassifier(path, jobs=1)
+    after = made.classify(street, 16_000)
+    np.testing.assert_allclose(after.similarities, expected, atol=1e-4)
+    np.testing.assert_allclose(told["novelty"], expected, atol=1e-4)
+    np.testing.assert_allclose(after.scores[:, :-1], before.scores, atol=1e-5)
+    assert made.model.least_similarity == base.model.least_similarity == told["leastSimilarity"]

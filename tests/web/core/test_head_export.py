@@ -94,6 +94,9 @@ def test_a_taught_model_is_taught_more(
     np.testing.assert_allclose(result.probabilities[:, :n], before.probabilities, atol=1e-5)
     expected = head_of(1_024).scores(before.embeddings)[:, :-1]
     np.testing.assert_allclose(result.probabilities[:, n:], expected, atol=1e-4)
+    # Whose sounds point nowhere leaves it as it is what the model calls unknown.
+    assert before.similarities is not None
+    np.testing.assert_allclose(result.similarities, before.similarities, atol=1e-5)
 
 
 def test_mn04_is_taught_by_its_last_mean(export: Export, mn04_short: tuple[bytes, Any]) -> None:

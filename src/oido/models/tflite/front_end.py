@@ -86,8 +86,8 @@ def cut_frames(writer: GraphWriter, waveform: int, count: int, length: int, hop:
 class WholeGraph(NamedTuple):
     """A graph under construction that takes the waveform.
 
-    writer: to add operators. scores: the tensor [1, C] of each head, and behind them that of
-    `AudioModel.novelty`, if there is one; embedding: the tensor [1, D], float32. pooled: the
+    writer: to add operators. scores: the tensor [1, C] of each head, and behind them those of
+    `AudioModel.novelties`; embedding: the tensor [1, D], float32. pooled: the
     embedding as the network makes it, where it is the mean over an image whose first axis is time.
     parts: the embeddings of equal parts of the window [columns, D], where the graph has them.
     """

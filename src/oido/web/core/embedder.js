@@ -13,7 +13,7 @@ import { Windowing } from "./windowing.js";
  * @param {Uint8Array<ArrayBuffer>} bytes
  */
 export async function openEmbedder(bytes) {
-  const { content, model, size } = await embeddingGraph(bytes);
+  const { content, model, sizes } = await embeddingGraph(bytes);
   const network = new NetworkClient();
   try {
     await network.open(model, content, { isGiven: true });
@@ -21,42 +21,51 @@ export async function openEmbedder(bytes) {
     network.close();
     throw error;
   }
-  return new Embedder(network, model.windowing, size);
+  return new Embedder(network, model.windowing, sizes);
 }
 
 /** Made by `openEmbedder`. */
 export class Embedder {
   #network;
   #windowing;
-  #size;
+  #sizes;
 
   /**
    * @param {NetworkClient} network
-   * @param {WindowSizes} sizes
-   * @param {number} size of an embedding
+   * @param {WindowSizes} windows
+   * @param {number[]} sizes of an embedding and, of a model that tells what is unknown, of a direction
    */
-  constructor(network, sizes, size) {
+  constructor(network, windows, sizes) {
     this.#network = network;
-    this.#windowing = new Windowing(sizes);
-    this.#size = size;
-    this.sampleRateHz = sizes.sampleRateHz;
-    this.windowSamples = sizes.windowSamples;
+    this.#windowing = new Windowing(windows);
+    this.#sizes = sizes;
+    this.sampleRateHz = windows.sampleRateHz;
+    this.windowSamples = windows.windowSamples;
   }
 
   /**
-   * The embeddings of a clip's windows, and how much of each is sound.
+   * The embeddings of a clip's windows, where these point (null of a model that tells of nothing that it is unknown),
+   * and how much of each is sound.
    * @param {Float32Array} samples at `sampleRateHz`
    */
   async embed(samples) {
     const { hopSamples, windowSamples } = this.#windowing;
     const count = this.#windowing.count(samples.length);
-    const [all] = await this.#network.hear(this.#windowing.segment(samples, 0, count));
-    const rows = Array.from({ length: count }, (_, n) => all.slice(n * this.#size, (n + 1) * this.#size));
+    const outputs = await this.#network.hear(this.#windowing.segment(samples, 0, count));
+    const [rows, directions = null] = outputs.map((all, output) => {
+      const size = this.#sizes[output];
+      return Array.from({ length: count }, (_, n) => all.slice(n * size, (n + 1) * size));
+    });
     const weights = rows.map((_, n) => Math.max(0, Math.min(1, (samples.length - n * hopSamples) / windowSamples)));
-    return { rows, weights };
+    return { rows, directions, weights };
   }
 
-  /** That of digital silence. */
+  /** Whether `embed` gives directions. */
+  get tellsUnknown() {
+    return this.#sizes.length > 1;
+  }
+
+  /** The embedding of digital silence. */
   async silence() {
     const { rows } = await this.embed(new Float32Array(this.windowSamples));
     return rows[0];

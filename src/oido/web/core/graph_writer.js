@@ -14,6 +14,7 @@ import { byte, bytes as vector, flatbuffer, int, ints, list, old, table, text } 
 const IDENTIFIER = "TFL3";
 const METADATA = "TFLITE_METADATA";
 const MEANS = [1, 40]; // AVERAGE_POOL_2D, MEAN
+const DENSE = [9]; // FULLY_CONNECTED
 
 export const FLOAT32 = 0;
 const INT32 = 2;
@@ -30,7 +31,12 @@ const OPERATORS = {
   SQRT: { code: 75, version: 1 },
 };
 
-/** @typedef {{kind: number, inputs: number[], outputs: number[], node: Node}} Operator */
+/**
+ * @typedef {{kind: number, inputs: number[], outputs: number[], node: Node}} Operator
+ *
+ * A dense layer, by the numbers of the tensors that it takes.
+ * @typedef {{x: number, weights: number, bias: number}} DenseLayer
+ */
 
 /** One graph, to which operators are added; tensors are handled by their numbers. */
 export class GraphWriter {
@@ -94,15 +100,36 @@ export class GraphWriter {
    * @param {number} tensor
    */
   lastMean(tensor) {
-    const makers = new Map(this.#operators.flatMap((each) => each.outputs.map((output) => [output, each])));
-    let at = tensor;
-    for (let steps = this.#operators.length; steps > 0; steps--) {
-      const maker = makers.get(at);
-      if (maker === undefined) return null;
-      if (MEANS.includes(maker.kind)) return at;
-      at = maker.inputs.find((input) => makers.has(input)) ?? -1;
+    return this.#lastOf(MEANS, tensor)?.outputs[0] ?? null;
+  }
+
+  /**
+   * The last dense layer that a tensor is made from, or null.
+   * @param {number} tensor
+   * @returns {DenseLayer | null}
+   */
+  lastDense(tensor) {
+    const maker = this.#lastOf(DENSE, tensor);
+    if (maker === undefined) return null;
+    const [x, weights, bias] = maker.inputs;
+    return { x, weights, bias };
+  }
+
+  /**
+   * Gives a dense layer these rows more, without bias, wherever its weights are used.
+   * @param {DenseLayer} layer
+   * @param {Float32Array[]} rows
+   */
+  widen({ weights, bias }, rows) {
+    const [n, size] = this.shape(weights);
+    const all = n + rows.length;
+    this.#replace(weights, [...this.#values(weights), ...rows.flatMap((row) => [...row])], [all, size]);
+    this.#replace(bias, [...this.#values(bias), ...rows.map(() => 0)], [all]);
+    for (const { kind, inputs, outputs } of this.#operators) {
+      if (!DENSE.includes(kind) || inputs[1] !== weights) continue;
+      const { shape, type } = this.#tensors[outputs[0]];
+      this.#tensors[outputs[0]] = this.#tensorOf(outputs[0], [...shape.slice(0, -1), all], type, 0);
     }
-    return null;
   }
 
   /**
@@ -184,15 +211,63 @@ export class GraphWriter {
   }
 
   /**
+   * The last operator of these kinds that a tensor is made from.
+   * @param {number[]} kinds
+   * @param {number} tensor
+   */
+  #lastOf(kinds, tensor) {
+    const makers = new Map(this.#operators.flatMap((each) => each.outputs.map((output) => [output, each])));
+    let at = tensor;
+    for (let steps = this.#operators.length; steps > 0; steps--) {
+      const maker = makers.get(at);
+      if (maker === undefined || kinds.includes(maker.kind)) return maker;
+      at = maker.inputs.find((input) => makers.has(input)) ?? -1;
+    }
+    return undefined;
+  }
+
+  /**
+   * Those of a float32 constant that the file brought.
+   * @param {number} tensor
+   */
+  #values(tensor) {
+    const number = this.#graph.tables(0)[tensor].uint32(2);
+    const content = this.#model.tables(4)[number].bytes(0) ?? new Uint8Array(0);
+    return new Float32Array(content.slice().buffer);
+  }
+
+  /**
+   * Other values in the place of a constant.
+   * @param {number} tensor
+   * @param {number[]} values
+   * @param {number[]} shape
+   */
+  #replace(tensor, values, shape) {
+    const { buffer } = Float32Array.from(values);
+    this.#buffers.push(table([[0, vector(new Uint8Array(buffer))]]));
+    this.#tensors[tensor] = this.#tensorOf(tensor, shape, FLOAT32, this.#buffers.length - 1);
+  }
+
+  /**
    * @param {number[]} shape
    * @param {number} type
    * @param {number} buffer
    */
   #tensor(shape, type, buffer) {
     const number = this.#tensors.length;
-    const node = table([[0, ints(shape)], [1, byte(type)], [2, int(buffer)], [3, text(`taught_${number}`)]]);
-    this.#tensors.push({ shape, type, node });
+    this.#tensors.push(this.#tensorOf(number, shape, type, buffer));
     return number;
+  }
+
+  /**
+   * @param {number} number
+   * @param {number[]} shape
+   * @param {number} type
+   * @param {number} buffer
+   */
+  #tensorOf(number, shape, type, buffer) {
+    const node = table([[0, ints(shape)], [1, byte(type)], [2, int(buffer)], [3, text(`taught_${number}`)]]);
+    return { shape, type, node };
   }
 
   /** @param {string} name */

@@ -18,6 +18,7 @@ import { readModel } from "./model.js";
 import { joined, storedZip } from "./zip_writer.js";
 
 /** @import { LinearHead } from "./head_fit.js" */
+/** @import { DenseLayer } from "./graph_writer.js" */
 /** @import { OutputFacts } from "./metadata_writer.js" */
 
 const EMBEDDING = "embedding";
@@ -27,33 +28,37 @@ const SAME = "1,1,0"; // the calibration that leaves a score as it is, behind an
 const COLUMNS = 1; // the axis along which scores stand
 
 /**
- * A model as it is built upon. embedding, scores: the numbers of their tensors.
+ * A model as it is built upon. embedding, scores: the numbers of their tensors. similarity: of a model that tells what is
+ * unknown, that tensor, and the layer that compares where a window points with where each class lies; else null.
  * @typedef {{writer: GraphWriter, model: Awaited<ReturnType<typeof readModel>>, embedding: number,
- *   scores: number}} Base
+ *   scores: number, similarity: {tensor: number, layer: DenseLayer} | null}} Base
  */
 
 /**
- * A graph that gives the embedding alone, f32[1, D], and what a network client needs of it.
+ * A graph that gives the embedding, f32[1, D], and of a model that tells what is unknown also where a window points,
+ * f32[1, E]; and what a network client needs of it. sizes: of these outputs.
  * @param {Uint8Array<ArrayBuffer>} bytes of a .tflite
  */
 export async function embeddingGraph(bytes) {
-  const { writer, model, embedding } = await opened(bytes);
-  const content = writer.finish([writer.flat(embedding)]);
-  const { outputs } = readGraph(content);
-  return { content, model: { ...model, outputs: [{ number: 0, ...outputs[0] }], nOutputs: 1 }, size: outputs[0].size };
+  const { writer, model, embedding, similarity } = await opened(bytes);
+  const content = writer.finish([writer.flat(embedding), ...(similarity ? [similarity.layer.x] : [])]);
+  const outputs = readGraph(content).outputs.map((output, number) => ({ number, ...output }));
+  return { content, model: { ...model, outputs, nOutputs: outputs.length }, sizes: outputs.map(({ size }) => size) };
 }
 
 /**
  * The .tflite with the scores of the sounds that were taught behind those that it has. The head's last class is what
- * is none of them, and has no label. name: of the new model. threshold: of each new label. isFramewise: keep the
- * scores of columns where it has them, which this page uses; other libraries may want outputs that are lists.
+ * is none of them, and has no label. directions: of each new label, where its examples point (`directionsOf`); what is
+ * like them is known to a model that tells what is unknown, beside what it was taught before. name: of the new model.
+ * threshold: of each new label. isFramewise: keep the scores of columns where it has them, which this page uses; other
+ * libraries may want outputs that are lists.
  * Throws ModelFormatError for a model that nothing can be put behind.
  * @param {Uint8Array<ArrayBuffer>} bytes
- * @param {{head: LinearHead, labels: string[], name: string, threshold: number, isFramewise?: boolean,
- *   training?: Record<string, unknown>}} options
+ * @param {{head: LinearHead, labels: string[], name: string, threshold: number, directions?: Float32Array[],
+ *   isFramewise?: boolean, training?: Record<string, unknown>}} options
  */
-export async function taughtModel(bytes, { head, labels, name, threshold, isFramewise = true, training = {} }) {
-  const { writer, model, embedding, scores } = await opened(bytes);
+export async function taughtModel(bytes, { head, labels, name, threshold, directions = [], isFramewise = true, training = {} }) {
+  const { writer, model, embedding, scores, similarity } = await opened(bytes);
   const files = await packedFiles(bytes);
   const graph = readGraph(bytes);
   const metadata = readMetadata(/** @type {Uint8Array} */ (graph.metadata));
@@ -106,7 +111,12 @@ export async function taughtModel(bytes, { head, labels, name, threshold, isFram
     addPlain(metadata.outputs[framewiseAt].name, columns, all.length);
   }
 
-  pack(NOTES_FILE, notesText(files, headName, training));
+  if (similarity) {
+    writer.widen(similarity.layer, directions);
+    addPlain(metadata.outputs[model.outputs[model.noveltyAt].number].name, similarity.tensor, 1);
+  }
+
+  pack(NOTES_FILE, notesText(files, headName, { knowsUnknown: similarity !== null, training }));
   const described = metadataBytes({
     name,
     description: `${model.name}, and taught beside it: ${labels.join(", ")}`,
@@ -131,7 +141,19 @@ async function opened(bytes) {
   const listed = metadata.outputs.findIndex(({ name }) => name === EMBEDDING);
   const embedding = listed >= 0 ? writer.outputs[listed] : writer.lastMean(scores);
   if (embedding === null) throw notTaught("it has no embedding that could be learnt from");
-  return { writer, model, embedding, scores };
+  return { writer, model, embedding, scores, similarity: similarityOf(writer, model) };
+}
+
+/**
+ * @param {GraphWriter} writer
+ * @param {Base["model"]} model
+ * @returns {Base["similarity"]}
+ */
+function similarityOf(writer, { noveltyAt, outputs }) {
+  if (noveltyAt < 0) return null;
+  const tensor = writer.outputs[outputs[noveltyAt].number];
+  const layer = writer.lastDense(tensor);
+  return layer && { tensor, layer };
 }
 
 /** @param {string} why */
@@ -180,12 +202,13 @@ function thresholdsText(pairs) {
  * The base's own notes, but for what is not there any more.
  * @param {Map<string, Uint8Array>} files
  * @param {string} headName
- * @param {Record<string, unknown>} training
+ * @param {{knowsUnknown: boolean, training: Record<string, unknown>}} facts
  */
-function notesText(files, headName, training) {
+function notesText(files, headName, { knowsUnknown, training }) {
   const file = files.get(NOTES_FILE);
   const none = { version: 1, aggregations: {}, hop_samples: null, repeat_pause_samples: null };
   const notes = file ? JSON.parse(decodeUtf8(file)) : none;
-  const { kinds = {} } = notes;
-  return JSON.stringify({ ...notes, novelty: null, training, kinds: { [headName]: "sigmoid", ...kinds } });
+  const { kinds = {}, novelty } = notes;
+  const known = { novelty: knowsUnknown ? novelty : null, training, kinds: { [headName]: "sigmoid", ...kinds } };
+  return JSON.stringify({ ...notes, ...known });
 }

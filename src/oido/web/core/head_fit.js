@@ -23,7 +23,8 @@ const ROUGHLY_STILL = 1e-3;
 
 /**
  * A clip as it is learnt: the embeddings of its windows, and how much of each is sound, 0..1. label: of its class.
- * @typedef {{rows: Float32Array[], weights: number[], label: number}} LearntClip
+ * directions: where each points (`core/novelty.js`), of a model that tells what is unknown.
+ * @typedef {{rows: Float32Array[], weights: number[], label: number, directions: Float32Array[] | null}} LearntClip
  *
  * logits = weights · (√)embedding + bias, weights being Float32Array(D) of each class.
  * @typedef {{weights: Float32Array[], bias: Float32Array, squareRoot: boolean}} LinearHead

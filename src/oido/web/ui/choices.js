@@ -7,7 +7,7 @@ import { byId } from "./elements.js";
 import { Engines, isSameModel } from "./engines.js";
 import { onLanguage, t } from "./language.js";
 import { recall, recallToken, remember, rememberToken } from "./memory.js";
-import { bytesOfModel, forgetModel, headOf, keepModel, keptModels } from "./own_models.js";
+import { TAUGHT_MODEL, bytesOfModel, forgetModel, headOf, keepModel, keptModels } from "./own_models.js";
 import { listedModels, loadNames, pageFacts } from "./page_facts.js";
 
 /** @import { Choice, ListedModel, Model, OwnModel, PageFacts, Place } from "../types.js" */
@@ -122,11 +122,27 @@ export class Choices {
     return [...this.#own, ...this.#models].find((model) => model.name === name) ?? null;
   }
 
-  /** The model that sounds are taught to: the chosen one, or else the first, that has a file for this device. */
+  /**
+   * The model that sounds are taught to: the chosen one, or of the one that was made so, what it was made of; or else the
+   * first that has a file for this device.
+   * @returns {Model | null}
+   */
   get teachable() {
-    const model = this.#model;
     if (!this.#hasDevice) return null;
-    return (model && !model.file && model.url ? model : this.#models.find(({ url }) => url)) ?? null;
+    const chosen = this.#model;
+    const model = chosen?.name === TAUGHT_MODEL ? this.named(recall("taughtOn") ?? "") : chosen;
+    if (model && (model.file || model.url)) return model;
+    return this.#models.find(({ url }) => url) ?? null;
+  }
+
+  /** What sounds are taught to, and its file, whose key no other has. */
+  async teachableBase() {
+    const model = this.teachable;
+    if (model === null) throw new OidoError("ModelFetchError", "there is no model to teach");
+    remember("taughtOn", model.name);
+    const { name, file } = model;
+    const key = file ? `${name} ${file.size} ${file.lastModified}` : (model.url ?? name);
+    return { name, key, bytes: await this.engines.bytesOf(model) };
   }
 
   /**

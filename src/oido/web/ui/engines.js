@@ -106,8 +106,8 @@ export class Engines {
   }
 
   /**
-   * The file of a model of the page's own, to teach it more.
-   * @param {ListedModel} model
+   * The file of a model, to teach it more.
+   * @param {Model} model
    */
   async bytesOf(model) {
     const source = await this.#source(model);

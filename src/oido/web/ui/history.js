@@ -11,11 +11,13 @@
  * A label of a window: its index, score, and probability (0 where the model has none).
  * @typedef {[number, number, number]} Entry
  *
- * Windows from `first` on. starts: of each window's entries in the other three, and where the last one ends.
- * @typedef {{first: number, starts: number[], classes: number[], scores: number[], probabilities: number[]}} OpenChunk
+ * Windows from `first` on. starts: of each window's entries in the other three, and where the last one ends. unknown:
+ * of each window, whether it is unlike all that the model was taught, 0 or 1; what earlier pages kept does not say it.
+ * @typedef {{first: number, starts: number[], classes: number[], scores: number[], probabilities: number[],
+ *   unknown?: number[]}} OpenChunk
  *
  * @typedef {{first: number, starts: Uint32Array, classes: Uint16Array, scores: Float32Array,
- *   probabilities: Float32Array}} FullChunk
+ *   probabilities: Float32Array, unknown?: Uint8Array}} FullChunk
  */
 
 /** All that a history has. @typedef {{full: FullChunk[], last: OpenChunk}} HistoryDump */
@@ -56,16 +58,16 @@ export class History {
   /**
    * Adds a window. Those left out before it (a slow device) count as the one before them, and those of a gap
    * (`isAfterGap`) as nothing.
-   * @param {Pick<WindowScores, "index" | "scores" | "probabilities" | "isAfterGap">} window
+   * @param {Pick<WindowScores, "index" | "scores" | "probabilities" | "isAfterGap"> & {isUnknown?: boolean}} window
    */
-  add({ index, scores, probabilities, isAfterGap = false }) {
-    if (this.end < index) this.#repeat(index - this.end, isAfterGap ? [] : this.#lastEntries());
+  add({ index, scores, probabilities, isAfterGap = false, isUnknown = false }) {
+    if (this.end < index) this.#repeat(index - this.end, isAfterGap ? { entries: [], isUnknown: false } : this.#lastWindow());
     if (index < this.end) return;
     const values = probabilities ?? scores;
     for (let i = 0; i < values.length; i++) {
       if (values[i] >= this.#floor) this.#put(i, scores[i], probabilities ? probabilities[i] : 0);
     }
-    this.#endWindow();
+    this.#endWindow(isUnknown);
   }
 
   /**
@@ -101,7 +103,8 @@ export class History {
   }
 
   /**
-   * The classes with the highest windows of all.
+   * The classes with the highest windows of all that are like something that was taught: what scores share among classes
+   * in others is evidence of none.
    * @param {number} most
    */
   peaks(most) {
@@ -111,11 +114,14 @@ export class History {
     const best = [];
     for (const chunk of [...this.#full, this.#last]) {
       const values = this.#calibrated ? chunk.probabilities : chunk.scores;
-      for (let at = 0; at < values.length; at++) {
-        const label = chunk.classes[at];
-        if (values[at] <= highest[label]) continue;
-        highest[label] = values[at];
-        best[label] = this.#category(chunk, at);
+      for (let row = 0; row < chunk.starts.length - 1; row++) {
+        if (chunk.unknown?.[row]) continue;
+        for (let at = chunk.starts[row]; at < chunk.starts[row + 1]; at++) {
+          const label = chunk.classes[at];
+          if (values[at] <= highest[label]) continue;
+          highest[label] = values[at];
+          best[label] = this.#category(chunk, at);
+        }
       }
     }
     return sorted(best.filter((each) => each !== undefined)).slice(0, most);
@@ -161,28 +167,28 @@ export class History {
     return this.#full[Math.floor((index - this.first) / CHUNK_WINDOWS)] ?? this.#last;
   }
 
-  /** @returns {Entry[]} */
-  #lastEntries() {
+  /** @returns {{entries: Entry[], isUnknown: boolean}} */
+  #lastWindow() {
     const chunk = this.#last.starts.length > 1 ? this.#last : this.#full.at(-1);
-    if (chunk === undefined) return [];
+    if (chunk === undefined) return { entries: [], isUnknown: false };
     const [from = 0, to = 0] = chunk.starts.slice(-2);
     /** @type {Entry[]} */
     const entries = [];
     for (let at = from; at < to; at++) {
       entries.push([chunk.classes[at], chunk.scores[at], this.#calibrated ? chunk.probabilities[at] : 0]);
     }
-    return entries;
+    return { entries, isUnknown: Boolean(chunk.unknown?.at(-1)) };
   }
 
   /**
    * The same window so many times.
    * @param {number} n
-   * @param {Entry[]} entries
+   * @param {{entries: Entry[], isUnknown: boolean}} window
    */
-  #repeat(n, entries) {
+  #repeat(n, { entries, isUnknown }) {
     for (let window = 0; window < n; window++) {
       for (const entry of entries) this.#put(...entry);
-      this.#endWindow();
+      this.#endWindow(isUnknown);
     }
   }
 
@@ -198,9 +204,11 @@ export class History {
     if (this.#calibrated) this.#last.probabilities.push(probability);
   }
 
-  #endWindow() {
+  /** @param {boolean} isUnknown */
+  #endWindow(isUnknown) {
     const chunk = this.#last;
     chunk.starts.push(chunk.classes.length);
+    chunk.unknown?.push(Number(isUnknown));
     if (chunk.starts.length <= CHUNK_WINDOWS) return;
     // It is full: typed arrays take a fraction of the memory.
     this.#full.push({
@@ -209,6 +217,7 @@ export class History {
       classes: Uint16Array.from(chunk.classes),
       scores: Float32Array.from(chunk.scores),
       probabilities: Float32Array.from(chunk.probabilities),
+      unknown: Uint8Array.from(chunk.unknown ?? []),
     });
     this.#last = newChunk(chunk.first + CHUNK_WINDOWS);
     if (this.#full.length >= this.#mostChunks) this.#full.shift();
@@ -220,7 +229,7 @@ export class History {
  * @returns {OpenChunk}
  */
 function newChunk(first) {
-  return { first, starts: [0], classes: [], scores: [], probabilities: [] };
+  return { first, starts: [0], classes: [], scores: [], probabilities: [], unknown: [] };
 }
 
 /**

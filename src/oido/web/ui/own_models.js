@@ -11,6 +11,9 @@ import { OidoError } from "../core/errors.js";
 
 const FOLDER = "models";
 
+/** What the model is called that is made of the sounds that are taught here. */
+export const TAUGHT_MODEL = "my-sounds.tflite";
+
 /**
  * The folder, or null where this browser has none for us.
  * @returns {Promise<FileSystemDirectoryHandle | null>}

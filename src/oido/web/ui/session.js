@@ -70,7 +70,9 @@ export class Session {
    * @param {WindowScores} window
    */
   add(window) {
-    this.history.add(window);
+    const { leastSimilarity } = this.info;
+    const isUnknown = leastSimilarity !== null && (window.novelty ?? 1) < Math.fround(leastSimilarity);
+    this.history.add({ ...window, isUnknown });
     this.frames.add(window);
   }
 

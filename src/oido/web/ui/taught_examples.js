@@ -40,7 +40,9 @@ export class Examples {
   get clips() {
     const { labels } = this;
     const indexOf = (/** @type {string | null} */ label) => (label === null ? labels.length : labels.indexOf(label));
-    return this.#all.map(({ label, rows, weights }) => ({ rows, weights, label: indexOf(label) }));
+    return this.#all.map(({ label, rows, directions = null, weights }) => {
+      return { rows, directions, weights, label: indexOf(label) };
+    });
   }
 
   /**
@@ -52,7 +54,8 @@ export class Examples {
     /** @type {Example[]} */
     const ready = [];
     for (const example of (await keptExamples()) ?? this.#all) {
-      if (example.base === base) ready.push(example);
+      const isWhole = Boolean(example.directions) === embedder.tellsUnknown; // earlier pages kept no directions
+      if (example.base === base && isWhole) ready.push(example);
       else {
         const sound = floats(example.samples);
         const { sampleRateHz } = embedder;

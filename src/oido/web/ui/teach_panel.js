@@ -7,7 +7,8 @@ import { saveFile } from "./exports.js";
 import { clock, currentLanguage, nameOf, onLanguage, t } from "./language.js";
 import { recall, remember } from "./memory.js";
 import { notice, say, tell } from "./notices.js";
-import { TAUGHT_MODEL, Teaching } from "./teaching.js";
+import { TAUGHT_MODEL } from "./own_models.js";
+import { Teaching } from "./teaching.js";
 
 /** @import { SoundEvent } from "../types.js" */
 /** @import { Key } from "./language.js" */

@@ -11,9 +11,9 @@ const transaction = openDatabase("oido-taught", "examples");
 
 /**
  * id: when it was made, milliseconds; no two have the same. label: null of what is none of the sounds. base: the model
- * whose embeddings `rows` are, one of each window; weights: how much of each is sound.
+ * whose embeddings `rows` are, one of each window; directions: where these point; weights: how much of each is sound.
  * @typedef {{id: number, label: string | null, sampleRateHz: number, samples: Int16Array<ArrayBuffer>,
- *   base: string, rows: Float32Array[], weights: number[]}} Example
+ *   base: string, rows: Float32Array[], directions?: Float32Array[] | null, weights: number[]}} Example
  */
 
 /**

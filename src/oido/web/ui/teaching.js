@@ -9,6 +9,7 @@ import { OidoError } from "../core/errors.js";
 import { openMicrophone } from "../core/microphone.js";
 import { Resampler } from "../core/resampler.js";
 import { wavFile } from "../core/wav.js";
+import { TAUGHT_MODEL } from "./own_models.js";
 import { Examples, MOST_SECONDS, Recorder, momentsOutside } from "./taught_examples.js";
 import { labelledFiles } from "./exports.js";
 
@@ -27,10 +28,12 @@ async function loadCore() {
     import("../core/head_export.js"),
     import("../core/head_fit.js"),
     import("../core/head_judge.js"),
+    import("../core/novelty.js"),
     import("../core/zip_writer.js"),
   ]);
-  const [{ openEmbedder }, { taughtModel }, { fitHead }, { TAUGHT_THRESHOLD, judgeHead }, { storedZip }] = modules;
-  return { openEmbedder, taughtModel, fitHead, TAUGHT_THRESHOLD, judgeHead, storedZip };
+  const [{ openEmbedder }, { taughtModel }, { fitHead }, { TAUGHT_THRESHOLD, judgeHead }, ...rest] = modules;
+  const [{ directionsOf }, { storedZip }] = rest;
+  return { openEmbedder, taughtModel, fitHead, TAUGHT_THRESHOLD, judgeHead, directionsOf, storedZip };
 }
 
 /** @typedef {Awaited<ReturnType<typeof loadCore>>} Core */
@@ -40,9 +43,6 @@ async function loadCore() {
  * @typedef {{name: string, key: string, bytes: Uint8Array<ArrayBuffer>, embedder: Embedder, silence: Float32Array,
  *   core: Core}} Base
  */
-
-/** What the model is called that is made of them. */
-export const TAUGHT_MODEL = "my-sounds.tflite";
 
 const OTHER = "other"; // what `oido train` takes for no event
 const MOMENTS = 5; // that an event of a recording brings with it
@@ -270,14 +270,17 @@ export class Teaching {
     try {
       await this.#queue;
       const { labels } = this;
-      const { fitHead, taughtModel, TAUGHT_THRESHOLD } = base.core;
+      const { directionsOf, fitHead, taughtModel, TAUGHT_THRESHOLD } = base.core;
+      const { clips } = this.#examples;
       const began = performance.now();
-      const head = fitHead([...this.#examples.clips, this.#silentClip(base.silence)], labels.length + 1);
+      const head = fitHead([...clips, this.#silentClip(base.silence)], labels.length + 1);
       this.fitMilliseconds = performance.now() - began;
       const examples = Object.fromEntries(labels.map((label) => [label, this.count(label)]));
       const training = { taught_on: base.name, examples: { ...examples, [OTHER]: this.count(null) } };
-      const options = { head, labels, name: TAUGHT_MODEL, threshold: TAUGHT_THRESHOLD, isFramewise, training };
-      return new File([await taughtModel(base.bytes, options)], TAUGHT_MODEL);
+      const directions = directionsOf(clips, labels.length + 1);
+      const facts = { labels, name: TAUGHT_MODEL, threshold: TAUGHT_THRESHOLD, training };
+      const content = await taughtModel(base.bytes, { head, directions, isFramewise, ...facts });
+      return new File([content], TAUGHT_MODEL);
     } finally {
       if (this.#machine.can("teaching", "built")) this.#machine.send("teaching", "built");
     }
@@ -307,7 +310,7 @@ export class Teaching {
    * @returns {LearntClip}
    */
   #silentClip(silence) {
-    return { rows: [silence], weights: [1], label: this.labels.length };
+    return { rows: [silence], directions: null, weights: [1], label: this.labels.length };
   }
 
   /**
