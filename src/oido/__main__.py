@@ -38,6 +38,12 @@ def _interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+def _interrupt_at_hangup() -> None:
+    """A terminal that is closed is a Ctrl-C: what is under way ends well. Not under nohup."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: _interrupt())
+
+
 def _needs_worker(words: list[str]) -> bool:
     """Whether this command line surely ends with a worker at work, if nothing is wrong with it.
 
@@ -53,6 +59,7 @@ def _needs_worker(words: list[str]) -> bool:
 def main() -> int:
     """Run this process's command line; the exit code."""
     sys.unraisablehook = _interrupt_again
+    _interrupt_at_hangup()
     try:
         from oido.cli.terminal import interrupts_held
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import socket
 import ssl
 import time
@@ -96,16 +95,6 @@ def test_a_port_that_is_taken_is_told() -> None:
         port = other.getsockname()[1]
         with pytest.raises(OptionError, match="choose another --host or --port"):
             _listener("127.0.0.1", port).listen()
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
-def test_a_closed_terminal_ends_it_as_sigterm_does(start_server: Any) -> None:
-    with start_server() as server, opened(server, HEADER) as socket_:
-        socket_.recv(timeout=10)
-        server.process.send_signal(signal.SIGHUP)
-        assert messages(socket_)[-1]["reason"] == "shutdown"
-        assert server.process.wait(30) == 0
-        assert list(server.folder.glob("oido-serve-*")) == []
 
 
 def healthy(server: Any, **more: Any) -> bool:

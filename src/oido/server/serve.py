@@ -228,10 +228,7 @@ class _Server(uvicorn.Server):
 
         Once stopped, the process ends, and a further signal must not make a failure of it.
         """
-        handled = [signal.SIGINT, signal.SIGTERM]
-        # The terminal is closed; under nohup that is nothing.
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            handled.append(signal.SIGHUP)
+        handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
             yield
