@@ -134,11 +134,11 @@ def _run(words: Sequence[str]) -> int:
         _drop_output()
         return EXIT_OK
     except Exception as error:
-        _tell_defect(error, is_verbose=getattr(args, "verbose", False))
+        _report_defect(error, is_verbose=getattr(args, "verbose", False))
         return EXIT_FATAL
 
 
-def _tell_defect(error: Exception, *, is_verbose: bool) -> None:
+def _report_defect(error: Exception, *, is_verbose: bool) -> None:
     """Of an error that no part of the command has made a sentence of."""
     if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
         # Of standard output: what is written into files names them.
