@@ -7,6 +7,7 @@ Ctrl-C is one sentence and exit code 130 from here on, also while the command is
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import sys
 import threading
@@ -38,6 +39,22 @@ def _interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+def _interrupt_at_hangup() -> None:
+    """A terminal that is closed is a Ctrl-C: what is under way ends well. Not under nohup."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: _interrupt())
+
+
+def _open_closed_streams() -> None:
+    """Who starts a command without one of its streams (``>&-``) wants nothing of it.
+
+    Else the next file that is opened would get its number, and what libraries print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as the process
+
+
 def _needs_worker(words: list[str]) -> bool:
     """Whether this command line surely ends with a worker at work, if nothing is wrong with it.
 
@@ -53,6 +70,8 @@ def _needs_worker(words: list[str]) -> bool:
 def main() -> int:
     """Run this process's command line; the exit code."""
     sys.unraisablehook = _interrupt_again
+    _interrupt_at_hangup()
+    _open_closed_streams()
     try:
         from oido.cli.terminal import interrupts_held
 

@@ -325,7 +325,8 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupted_it_keeps_what_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_interrupted_it_keeps_what_is_done(tmp_path: Path, name: str) -> None:
     for number in range(40):
         soundfile.write(
             tmp_path / f"{number:02d}.wav", 0.1 * np.ones(16_000 * 60, np.float32), 16_000
@@ -338,7 +339,7 @@ def test_interrupted_it_keeps_what_is_done(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     assert "00.wav" in process.stderr.readline()
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, getattr(signal, name))
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in errors

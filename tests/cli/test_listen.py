@@ -79,11 +79,12 @@ def test_events_come_while_the_pipe_is_open_and_ctrl_c_ends_cleanly(pcm: bytes) 
     assert errors.strip() == "oido: interrupted"
 
 
-def test_sigterm_ends_as_cleanly(pcm: bytes) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_services_and_closed_terminals_end_it_as_cleanly(pcm: bytes, name: str) -> None:
     with running(Live(*RAW, "--jsonl", "--on", "Siren>0.6")) as live:
         live.send(pcm[: 4 * 32_000])
         live.wait_for("trigger", "Siren")
-        out, _ = live.interrupt(signal.SIGTERM)
+        out, _ = live.interrupt(getattr(signal, name))
         assert live.process.returncode == 130
     assert "off" in [r.get("state") for r in records(out)]
 

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from oido.cli.main import run
 from oido.cli.terminal import EXIT_FATAL, EXIT_INTERRUPTED, EXIT_USAGE
 from oido.errors import AudioError, ModelFetchError, OptionError
+from tests.cli.listening import OIDO, STREET
 
 
 def raised(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -61,3 +65,31 @@ def test_wrong_arguments_are_escaped_too(capsys: pytest.CaptureFixture[str]) -> 
     assert run(["devices", "--no\x1b[2J"]) == EXIT_USAGE
     assert "there is no option --no\\x1b[2J" in capsys.readouterr().err
     assert (sys.stdout, sys.stderr) == before
+
+
+_CLASSIFY = [*OIDO, "classify", str(STREET), "--windows", "-q"]
+_LISTEN = [*OIDO, "listen", "-", "--jsonl", "--windows"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", [_CLASSIFY, _LISTEN], ids=["classify", "listen"])
+def test_an_output_that_is_full_is_told(command: list[str]) -> None:
+    with open("/dev/full", "w") as full, STREET.open("rb") as sound:
+        done = subprocess.run(
+            command, stdin=sound, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == EXIT_FATAL
+    assert done.stderr == "oido: the output cannot be written (No space left on device)\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_nothing(closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *_CLASSIFY],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``oido serve`` before it listens: what it refuses, and how the page is opened."""
+"""``oido serve``: what it refuses, how the page is opened, and its end with the terminal."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import signal
+import subprocess
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from oido.cli import serve
 from oido.cli.browser import open_page
 from oido.cli.main import run
 from oido.errors import OptionError
+from tests.cli.listening import OIDO, STREET
 
 pytest.importorskip("starlette")
 
@@ -99,3 +107,29 @@ def test_the_command_refuses_a_public_address_before_anything_listens(
     monkeypatch.setenv("OIDO_SERVE_TOKEN", "short")
     with pytest.raises(OptionError, match="8 characters or more"):
         args.run(args)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+def test_a_closed_terminal_lets_an_upload_be_answered(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*OIDO, "serve", "--port", "0", "--workers", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:
+        assert process.stderr is not None
+        address = re.findall(r"http://[0-9.:]+", process.stderr.readline())[0]
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(
+                httpx.post,
+                f"{address}/v1/classify?hop=0.08",
+                content=STREET.read_bytes(),
+                timeout=60,
+            )
+            while not list(tmp_path.glob("oido-serve-*/*")):
+                assert not answer.done()
+            os.killpg(process.pid, signal.SIGHUP)
+            assert answer.result().status_code == 200
+        assert process.wait(30) == 0
+    assert list(tmp_path.glob("oido-serve-*")) == []

@@ -55,6 +55,18 @@ def test_a_text_names_its_action(text: str, kind: str) -> None:
     assert action.wants_clip == (kind in ("SaveClip", "ClipUpload"))
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://me:secret@x/key", "webhook:https://x"),
+        ("http://me:secret@x:8123/key?k=v", "webhook:http://x:8123"),
+        ("http://[::1]:8123/", "webhook:http://[::1]:8123"),
+    ],
+)
+def test_a_webhook_is_called_by_its_host_and_port_without_secrets(url: str, name: str) -> None:
+    assert parse_action(f"webhook:{url}").name == name
+
+
 SECOND = Windowing(16_000, 16_000, 16_000)
 """Windows of one second, side by side: window k is the second k."""
 

@@ -27,13 +27,19 @@ HERE = Path(__file__).parent
 
 
 class Server:
-    """A running server; ``folder`` is where its temporary files are."""
+    """A running server; ``folder`` is where its temporary files are.
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    descriptors: how many it may have open, if that is set.
+    """
+
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], descriptors: int | None = None
+    ) -> None:
+        limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
         self.folder = folder
         self._log = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "start_server.py"), json.dumps(settings)],
+            [*limited, sys.executable, str(HERE / "start_server.py"), json.dumps(settings)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -51,6 +57,10 @@ class Server:
         """The processes that hear uploads."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(number) for number in children.split()]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "stderr").read_text()
 
     def memory_bytes(self) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -78,8 +88,8 @@ StartServer = Callable[..., contextlib.AbstractContextManager[Server]]
 
 
 @contextlib.contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[Server]:
-    server = Server(folder, {"workers": 1, **settings})
+def running(folder: Path, *, descriptors: int | None = None, **settings: Any) -> Iterator[Server]:
+    server = Server(folder, {"workers": 1, **settings}, descriptors)
     try:
         yield server
     finally:

@@ -120,3 +120,39 @@ def test_a_hostile_calibration_is_a_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"oido: calibration {path}: it is damaged" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_pages_of_other_origins_may_use_a_server_by_its_token(
+    start_server: Any, street: Path
+) -> None:
+    page = {"Origin": "https://app.example.org"}
+    asks = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    key = {"Authorization": "Bearer a-long-secret"}
+    with start_server(token="a-long-secret") as server:
+        address = f"{server.address}/v1/classify?level=clip"
+        may = httpx.options(address, headers=page | asks)
+        without = httpx.post(address, headers=page)
+        heard = httpx.post(address, headers=page | key, content=street.read_bytes(), timeout=60)
+    assert may.status_code == 200
+    assert "POST" in may.headers["access-control-allow-methods"]
+    assert "authorization" in may.headers["access-control-allow-headers"].lower()
+    assert [without.status_code, heard.status_code] == [401, 200]
+    assert [a.headers["access-control-allow-origin"] for a in (may, without, heard)] == ["*"] * 3
+    assert "Oido-Duration" in heard.headers["access-control-expose-headers"]
+
+
+def test_pages_of_other_origins_may_not_use_a_server_without_one(server: Any) -> None:
+    page = {"Origin": "https://app.example.org"}
+    for method in ("OPTIONS", "GET", "POST"):
+        answer = httpx.request(method, f"{server.address}/v1/models", headers=page)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_stream_without_its_upgrade_is_told_what_it_lacks(server: Any) -> None:
+    answer = httpx.get(f"{server.address}/v1/stream")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert "proxy" in answer.json()["message"]

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -93,3 +95,71 @@ def test_a_port_that_is_taken_is_told() -> None:
         port = other.getsockname()[1]
         with pytest.raises(OptionError, match="choose another --host or --port"):
             _listener("127.0.0.1", port).listen()
+
+
+def healthy(server: Any, **more: Any) -> bool:
+    return httpx.get(f"{server.address}/healthz", timeout=8, **more).status_code == 200
+
+
+@pytest.fixture
+def crowd(start_server: Any) -> Iterator[Callable[[Any, int], None]]:
+    """Opens connections that say nothing."""
+    with contextlib.ExitStack() as stack:
+
+        def join(server: Any, count: int) -> None:
+            host, port = server.address.partition("://")[2].split(":")
+            for _ in range(count):
+                stack.enter_context(socket.create_connection((host, int(port)), timeout=8))
+
+        yield join
+
+
+def test_more_connections_than_descriptors_leave_it_well(
+    start_server: Any, crowd: Callable[[Any, int], None], street: Path
+) -> None:
+    with start_server(descriptors=300) as server:
+        crowd(server, 400)
+        assert healthy(server)
+        rows = httpx.post(
+            f"{server.address}/v1/classify?level=clip", content=street.read_bytes(), timeout=60
+        )
+        assert rows.status_code == 200
+        assert server.log == ""
+
+
+def test_more_handshakes_than_descriptors_leave_it_well(
+    start_server: Any, crowd: Callable[[Any, int], None], pem: tuple[Path, Path]
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(pem[0]))
+    with start_server(descriptors=300, certificate=str(pem[0]), key=str(pem[1])) as server:
+        crowd(server, 400)
+        assert healthy(server, verify=trusting)
+        assert server.log == ""
+
+
+def test_too_few_descriptors_are_told_at_once(start_server: Any) -> None:
+    with pytest.raises(AssertionError, match="may open 100 files"), start_server(descriptors=100):
+        pass
+
+
+def test_clients_that_leave_amid_answers_are_not_logged(
+    start_server: Any, pem: tuple[Path, Path]
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(pem[0]))
+    with start_server(certificate=str(pem[0]), key=str(pem[1])) as server:
+        for _ in range(10):
+            with opened(server, {**HEADER, "hop": 0.08}, ssl=trusting) as client:
+                client.recv(timeout=10)
+                for _ in range(40):
+                    client.send(bytes(32_000))
+                client.socket.shutdown(socket.SHUT_WR)  # without a word of TLS
+                messages(client)
+        deadline = time.monotonic() + 20
+        while "oido_streams_total{" not in metrics_of(server, trusting):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert server.log == ""
+
+
+def metrics_of(server: Any, trusting: ssl.SSLContext) -> str:
+    return httpx.get(f"{server.address}/metrics", verify=trusting).text

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from oido.errors import OutputError
 from oido.server.problems import Problem
 from oido.server.settings import Limits
 from oido.server.uploads import Uploads
 from tests.asynchronous import run_async
-from tests.server.uploading import post
+from tests.server.uploading import flac, post
 
 
 def test_a_form_must_have_one_file(server: Any) -> None:
@@ -39,6 +42,48 @@ def test_a_form_must_have_one_file(server: Any) -> None:
     assert "breaks off" in broken.json()["message"]
     assert "boundary" in boundless.json()["message"]
     assert server.uploads() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"filename*=utf-8''%C3%B1%20a.wav",
+        b"filename=\"=?utf-8?B?w7EgYS53YXY=?=\"; filename*=UTF-8''%C3%B1%20a.wav",
+        b"filename*=utf-8'es'%C3%B1%20a.wav; filename=x",
+        'filename="ñ a.wav"'.encode(),
+    ],
+)
+def test_names_that_no_header_may_hold(words: bytes, uploads: Uploads) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; name=f; %s\r\n\r\nabc\r\n--x--\r\n" % words
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert received(uploads, request_of([body], headers))[:2] == (b"abc", "ñ a.wav")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "ZSTD", "gzip, identity"])
+def test_a_packed_body_is_called_so(server: Any, encoding: str) -> None:
+    answer = post(server, gzip.compress(bytes(1000)), headers={"content-encoding": encoding})
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert encoding.lower() in answer.json()["message"]
+    plain = post(server, flac(1), headers={"content-encoding": "identity"})
+    assert plain.status_code == 200
+
+
+def test_a_folder_that_the_system_cleared_is_made_again(start_server: Any) -> None:
+    with start_server() as server:
+        (folder,) = server.folder.glob("oido-serve-*")
+        folder.rmdir()
+        assert post(server, flac(1)).status_code == 200
+        (folder,) = server.folder.glob("oido-serve-*")
+        folder.rmdir()
+        folder.symlink_to(server.folder)  # as somebody else might put there
+        assert post(server, flac(1)).status_code == 200
+        assert len(list(server.folder.glob("oido-serve-*"))) == 2
+
+
+def test_no_folder_for_uploads_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(OutputError, match="TMPDIR"):
+        Uploads(Limits()).open()
 
 
 def test_a_body_beyond_the_limit_is_refused(server: Any) -> None:

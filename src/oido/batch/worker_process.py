@@ -175,9 +175,12 @@ class WorkerProcess:
 def serve_parent(serve: Callable[[IO[bytes], IO[bytes]], None]) -> int:
     """In the worker: run ``serve(tasks, messages)`` until it returns; the exit code.
 
-    Ctrl-C reaches the whole process group: the parent decides what is still to be done.
+    Ctrl-C reaches the whole process group, and so does the end of a terminal: the parent decides
+    what is still to be done.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print, but not among messages
     try:

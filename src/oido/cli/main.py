@@ -8,6 +8,7 @@ Exit codes: 0 all is well; 1 a fatal error; 2 wrong usage; 3 finished, but some 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -100,6 +101,15 @@ def _wanted_language(words: Sequence[str]) -> str:
     return system_language()
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""A disk or a share of it, a limit of files; a terminal that is closed."""
+
+
+def _drop_output() -> None:
+    """What waits to be written is thrown away; else Python complains at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(words: Sequence[str]) -> int:
     args = argparse.Namespace()
     try:
@@ -120,15 +130,24 @@ def _run(words: Sequence[str]) -> int:
         print_message(joined("; ", [tr("interrupted"), *hints]))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (`head`) has enough; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output (`head`) has enough.
+        _drop_output()
         return EXIT_OK
     except Exception as error:
-        if getattr(args, "verbose", False):
-            traceback.print_exc()
-            return EXIT_FATAL
+        _report_defect(error, is_verbose=getattr(args, "verbose", False))
+        return EXIT_FATAL
+
+
+def _report_defect(error: Exception, *, is_verbose: bool) -> None:
+    """Of an error that no part of the command has made a sentence of."""
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        # Of standard output: what is written into files names them.
+        _drop_output()
+        print_message(tr("the output cannot be written ({reason})", reason=error.strerror))
+    elif is_verbose:
+        traceback.print_exc()
+    else:
         kind = type(error).__name__
         print_message(
             tr("internal error, {kind}: {error} (-v shows where)", kind=kind, error=error)
         )
-        return EXIT_FATAL

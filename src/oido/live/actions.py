@@ -355,7 +355,7 @@ class _Post(Action):
         parts = parts_of(url)
         host = parts.hostname or ""
         if host:  # without the path: of many services, it is the key
-            self.name = f"{self.kind}:{parts.scheme}://{host}"
+            self.name = f"{self.kind}:{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if (
             parts.scheme not in ("http", "https")
             or not host

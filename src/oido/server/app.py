@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -91,6 +92,7 @@ def create_app(
             Route("/v1/classify", endpoints.classify, methods=["POST"]),
             Route("/v1/models", endpoints.models),
             WebSocketRoute("/v1/stream", streams.endpoint),
+            Route("/v1/stream", endpoints.no_stream, include_in_schema=False),
             Route("/healthz", endpoints.health),
             Route("/metrics", endpoints.metrics),
             *documentation_routes(limits),
@@ -100,6 +102,7 @@ def create_app(
             Middleware(SafeAnswers),
             Middleware(CountRequests, metrics=metrics),
             Middleware(AnswerAtStop, draining=draining),
+            *([] if access.is_open else [_FOR_PAGES_OF_OTHERS]),
             Middleware(Guard, access=access, host=settings.host),
         ],
         exception_handlers={
@@ -111,6 +114,18 @@ def create_app(
     app.state.failure = None
     app.state.streams, app.state.draining, app.state.pool = streams, draining, pool
     return app
+
+
+_FACTS = ("Model", "Duration", "Windows", "Damaged-Packets", "Gaps-Seconds")
+
+_FOR_PAGES_OF_OTHERS = Middleware(
+    CORSMiddleware,
+    allow_origins=["*"],
+    allow_methods=["GET", "POST"],
+    allow_headers=["*"],
+    expose_headers=[f"Oido-{name}" for name in _FACTS],
+)
+"""Where there is a token, which no browser sends by itself, pages of any origin may show it."""
 
 
 _OWN_OPTIONS = frozenset({"name"})
@@ -142,13 +157,14 @@ class _Endpoints:
         except BaseException:
             rows.close()
             raise
-        headers = {
-            "Oido-Model": served.name.encode("ascii", "replace").decode(),
-            "Oido-Duration": f"{answer.duration:.6f}",
-            "Oido-Windows": str(answer.windows),
-            "Oido-Damaged-Packets": str(answer.damaged_packets),
-            "Oido-Gaps-Seconds": f"{answer.gaps_seconds:.6f}",
-        }
+        facts = (
+            served.name.encode("ascii", "replace").decode(),
+            f"{answer.duration:.6f}",
+            str(answer.windows),
+            str(answer.damaged_packets),
+            f"{answer.gaps_seconds:.6f}",
+        )
+        headers = {f"Oido-{name}": fact for name, fact in zip(_FACTS, facts, strict=True)}
         return FileResponse(rows, 200, headers)
 
     async def models(self, request: Request) -> Response:
@@ -159,6 +175,18 @@ class _Endpoints:
                 raise OptionError(tr("the only option here is labels=true or labels=false"))
             labels = text.lower() == "true"
         return JSONResponse({"models": [served.facts(labels) for served in self._models]})
+
+    async def no_stream(self, request: Request) -> Response:
+        """``GET /v1/stream`` without its upgrade, as of a proxy that does not pass it on."""
+        raise Problem(
+            426,
+            "ProtocolError",
+            tr(
+                "streams come by WebSocket, and this request does not ask for one; a proxy must "
+                "pass on the headers Upgrade and Connection"
+            ),
+            headers={"Upgrade": "websocket"},
+        )
 
     async def health(self, request: Request) -> Response:
         """``GET /healthz``: the server is there."""

@@ -63,10 +63,15 @@ class Crowd:
     A connection on which nothing is under way gives way to a new one: of the same address beyond
     the limit of one address, and of the address that has most beyond the limit of all. Where all
     are busy, the new one gets a 503, but for the paths that are always answered.
+
+    places: connections that the system has descriptors for; None: as many as there may be.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._most = limits.streams + OTHER_CONNECTIONS
+    def __init__(self, limits: Limits, places: int | None = None) -> None:
+        wanted = limits.streams + OTHER_CONNECTIONS + RESERVED_CONNECTIONS
+        places = min(wanted, places or wanted)
+        self._reserved = min(RESERVED_CONNECTIONS, places // 4)
+        self._most = places - self._reserved
         self._most_of_one = limits.streams + limits.address_connections
         self._by_address: dict[str, set[asyncio.Transport]] = {}
         self._addresses: dict[asyncio.Transport, str] = {}
@@ -87,7 +92,7 @@ class Crowd:
             idle.abort()
             return
         self._extra.add(transport)
-        if len(self._extra) > RESERVED_CONNECTIONS:
+        if len(self._extra) > self._reserved:
             transport.abort()
 
     def leave(self, transport: asyncio.Transport) -> None:

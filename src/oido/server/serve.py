@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -30,6 +30,17 @@ from oido.server.connections import (
 )
 from oido.server.protocol import MESSAGE_BYTES
 from oido.server.settings import Limits, Settings
+
+_ARRIVING = 128
+"""Connections that are not ready, as they are in the midst of TLS's handshake."""
+
+_OWN_DESCRIPTORS, _DESCRIPTORS_OF_WORKER = 64, 8
+"""Of a server without any connection."""
+
+_FEWEST_PLACES = 16
+
+_ACCEPT_PAUSE_SECONDS = 0.1
+"""Where the system has no descriptor for the next connection."""
 
 _PING_SECONDS = 20.0
 
@@ -47,10 +58,10 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
     """Serve until SIGTERM or Ctrl-C; a second one ends it at once.
 
     on_message: called with the address, as soon as requests are answered. Raises OptionError for
-    an address that is not available.
+    an address that is not available, and where too few files may be open.
     """
     limits = settings.limits
-    crowd = Crowd(limits)
+    crowd = Crowd(limits, _places(settings))
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -75,8 +86,8 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
     scheme = "http" if settings.certificate is None else "https"
     address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     logging.getLogger("uvicorn.error").addFilter(_is_defect)
+    logging.getLogger("asyncio").addFilter(_is_error)
     server = _Server(config, app, limits, listener, lambda: on_message(address))
-    _allow_descriptors(2 * (limits.streams + OTHER_CONNECTIONS + RESERVED_CONNECTIONS) + 256)
     # Threads that hear hand the interpreter over sooner, so that messages do not wait for them.
     sys.setswitchinterval(_SWITCH_SECONDS)
     with listener:
@@ -85,7 +96,12 @@ def serve(app: Starlette, settings: Settings, on_message: Callable[[str], None])
 
 def _is_defect(record: logging.LogRecord) -> bool:
     """Whether this is about our own code: what clients do wrong must not fill the log."""
-    return record.levelno >= logging.ERROR and record.getMessage().startswith("Exception in ASGI")
+    return _is_error(record) and record.getMessage().startswith("Exception in ASGI")
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    """Of asyncio's records: the lesser ones are of connections that clients have closed."""
+    return record.levelno >= logging.ERROR
 
 
 class _Server(uvicorn.Server):
@@ -102,6 +118,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app, self._limits, self._listener = app, limits, listener
         self._on_started = on_started
+        self._arriving: dict[asyncio.Future[Any], None] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -112,19 +129,41 @@ class _Server(uvicorn.Server):
             if self._app.state.failure is not None:
                 raise self._app.state.failure from None
             raise
-        loop = asyncio.get_running_loop()
-        # The original's own listening has no time limit for the handshake of TLS.
-        seconds = self._limits.header_seconds if self.config.ssl else None
-        server = await loop.create_server(
-            self._new_connection,
-            sock=self._listener,
-            ssl=self.config.ssl,
-            backlog=self.config.backlog,
-            ssl_handshake_timeout=seconds,
-        )
-        self.servers = [server]
+        self._listener.setblocking(False)
+        self._listener.listen(self.config.backlog)
+        self._accepting = asyncio.ensure_future(self._accept_all())
         if not self.should_exit:
             self._on_started()
+
+    async def _accept_all(self) -> None:
+        """Connections as they come.
+
+        asyncio's own way takes two thousand in one turn, before any of them can be refused, sets no
+        limit to those in the midst of a handshake, and where descriptors run out it logs each.
+        """
+        loop = asyncio.get_running_loop()
+        seconds = self._limits.header_seconds if self.config.ssl else None
+        while True:
+            try:
+                client, _ = await loop.sock_accept(self._listener)
+            except OSError:  # the client has gone, or the system has no more
+                await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
+            arriving = asyncio.ensure_future(
+                loop.connect_accepted_socket(
+                    self._new_connection, client, ssl=self.config.ssl, ssl_handshake_timeout=seconds
+                )
+            )
+            self._arriving[arriving] = None
+            arriving.add_done_callback(self._arrived)
+            if len(self._arriving) > _ARRIVING:
+                next(iter(self._arriving)).cancel()
+            await asyncio.sleep(0)
+
+    def _arrived(self, arriving: asyncio.Future[Any]) -> None:
+        del self._arriving[arriving]
+        if not arriving.cancelled():
+            arriving.exception()  # a handshake that failed is the client's affair
 
     def _new_connection(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(
@@ -143,8 +182,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Nothing here waits without a limit, so the end comes whatever is under way."""
-        for listening in self.servers:
-            listening.close()
+        self._accepting.cancel()
+        await asyncio.wait({self._accepting})
+        self._listener.close()
         requests = self._app.state.draining
         requests.begin()
         draining = asyncio.ensure_future(self._app.state.streams.drain())
@@ -243,13 +283,33 @@ def _listener(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _allow_descriptors(wanted: int) -> None:
-    """Raise this process's own limit, where it is lower: a connection may have a file beside it."""
-    with suppress(ImportError, OSError, ValueError):  # Windows has none; or it may not be raised
-        import resource
+def _places(settings: Settings) -> int | None:
+    """How many connections this process has descriptors for; None: of which nothing is known.
 
+    Its own limit is raised, where it may be: a connection may have a file beside it.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    own = _OWN_DESCRIPTORS + _DESCRIPTORS_OF_WORKER * settings.workers + _ARRIVING
+    wanted = 2 * (settings.limits.streams + OTHER_CONNECTIONS + RESERVED_CONNECTIONS) + own
+    with suppress(OSError, ValueError):  # it may not be raised
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if hard != resource.RLIM_INFINITY:
-            wanted = min(wanted, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    places = (soft - own) // 2
+    if places < _FEWEST_PLACES:
+        raise OptionError(
+            tr(
+                "this process may open {count} files, and a server needs {needed}; raise that "
+                "(`ulimit -n`, LimitNOFILE of systemd)",
+                count=soft,
+                needed=own + 2 * _FEWEST_PLACES,
+            )
+        )
+    return places

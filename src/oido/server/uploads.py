@@ -6,16 +6,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO, Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from oido.errors import OutputError
 from oido.messages import tr
 from oido.server.answers import AnswerFile
 from oido.server.problems import Problem
@@ -23,6 +26,8 @@ from oido.server.settings import Limits
 
 _NAMELESS = "<upload>"
 _LONGEST_NAME = 255
+
+_EXTENDED_NAME = re.compile(rb"(?i);\s*filename\*\s*=\s*utf-8'[^';]*'([^;\s]+)")
 
 
 class UploadedFile(NamedTuple):
@@ -42,25 +47,46 @@ class Uploads:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._folder = ""
+        self._made: os.stat_result | None = None
         self.bytes_here = self.answer_bytes_here = 0
 
     def open(self) -> None:
-        """Make the folder."""
-        self._folder = tempfile.mkdtemp(prefix="oido-serve-")
+        """Make the folder. Raises OutputError."""
+        try:
+            self._folder = tempfile.mkdtemp(prefix="oido-serve-")
+            self._made = os.lstat(self._folder)
+        except OSError as error:
+            raise OutputError(
+                tr(
+                    "no temporary folder can be written to ({reason}); name one that can in TMPDIR",
+                    reason=error.strerror,
+                )
+            ) from error
+
+    def _present_folder(self) -> str:
+        """The folder, or a new one: systems clear theirs of what was long without use."""
+        with contextlib.suppress(OSError):
+            found, made = os.lstat(self._folder), self._made
+            # Not what somebody else may have made in its place.
+            if made and (found.st_mode, found.st_uid) == (made.st_mode, made.st_uid):
+                return self._folder
+        self.open()
+        return self._folder
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[UploadedFile]:
         """The body of this request: a form with one file in it, or the recording as it is.
 
         Raises a Problem: 413 beyond the limit, 408 for one that takes too long, 400 for a form
-        that has not one file.
+        that has not one file; 415 for a body that is packed; 507 where there is no place for it.
         """
+        _refuse_packed(request)
         length = request.headers.get("content-length", "0")
         if length.isdecimal():
             self._refuse_by_size(int(length))
-        descriptor, path = tempfile.mkstemp(dir=self._folder)
-        size = 0
+        path, size = "", 0
         try:
+            descriptor, path = tempfile.mkstemp(dir=self._present_folder())
             with os.fdopen(descriptor, "wb") as file:
                 form = _form_in(request, file)
                 deadline = asyncio.get_running_loop().time() + self._limits.upload_seconds
@@ -79,6 +105,7 @@ class Uploads:
                 507,
                 "OutputError",
                 tr("the upload cannot be kept for hearing ({reason})", reason=error.strerror),
+                headers={"Connection": "close"},
             ) from error
         finally:
             self.bytes_here -= size
@@ -87,7 +114,7 @@ class Uploads:
 
     def new_answer(self) -> AnswerFile:
         """A file for an answer; there too, the disk is not filled by those who do not take it."""
-        return AnswerFile(self._folder, self._add_answer_bytes)
+        return AnswerFile(self._present_folder(), self._add_answer_bytes)
 
     def _add_answer_bytes(self, grown: int) -> None:
         self.answer_bytes_here += grown
@@ -165,6 +192,9 @@ class _Form:
     def _on_header_end(self) -> None:
         if self._field.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
+            # Not of forms (RFC 7578, 4.2), yet sent in them: by .NET beside a name that is no text.
+            if extended := _EXTENDED_NAME.search(self._value):
+                options[b"filename"] = unquote_to_bytes(extended[1])
             if b"filename" in options:
                 if self._name is not None:
                     raise _bad_form(tr("there is more than one file in it; send them one by one"))
@@ -183,6 +213,21 @@ class _Form:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _refuse_packed(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Problem(
+            415,
+            "ProtocolError",
+            tr(
+                "the body is packed ({encoding}); send the recording as it is, without "
+                "Content-Encoding",
+                encoding=encoding[:100],
+            ),
+            headers={"Accept-Encoding": "identity", "Connection": "close"},
+        )
 
 
 def _form_in(request: Request, file: IO[bytes]) -> _Form | None:
