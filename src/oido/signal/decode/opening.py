@@ -100,6 +100,7 @@ def _open_path(path: str) -> AudioReader:
         return _open_stream(FetchedFile(path), path)
     try:
         if os.path.isdir(path):
+            os.scandir(path).close()
             raise AudioNotFoundError(tr("{path}: is a folder, not a recording", path=path))
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
