@@ -155,6 +155,17 @@ def test_a_folder_that_cannot_be_read_is_known(tmp_path: Path) -> None:
     assert (found.files, found.unreadable) == ([], [str(tmp_path / "none")])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipes_and_devices_are_no_recordings(tmp_path: Path) -> None:
+    """Nobody may be writing to a pipe: whoever opens it waits for ever."""
+    plant(tmp_path, "in/a.wav", "b.wav")
+    os.mkfifo(tmp_path / "in" / "pipe.wav")
+    for name, target in (("b", "b.wav"), ("none", "none.wav"), ("pipe", "in/pipe.wav")):
+        (tmp_path / "in" / f"link-{name}.wav").symlink_to(tmp_path / target)
+    (tmp_path / "in" / "zero.wav").symlink_to("/dev/zero")
+    assert below(tmp_path, "in") == ["in/a.wav", "in/link-b.wav", "in/link-none.wav"]
+
+
 def test_links_to_what_stands_beside(tmp_path: Path) -> None:
     plant(tmp_path, "in/owl/a.wav", "in/.store/wren/b.wav", "out/c.wav")
     links = {"again": "in", "copy": "in/owl", "wren": "in/.store/wren", "lark": "out", "up": ""}

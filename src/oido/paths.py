@@ -94,7 +94,8 @@ def is_recording(path: str) -> bool:
 
 
 def walk(folder: str, accept: Callable[[str], bool] = lambda name: True) -> Walk:
-    """Every file below a folder whose name is accepted, once; hidden ones are left out.
+    """Every file below a folder whose name is accepted, once; hidden ones are left out, and so are
+    pipes, sockets and devices, which nobody may be writing to.
 
     What is linked is found by its own path, if that is below the folder, else by the first link.
     A link to a folder that the walk is in ends there.
@@ -164,8 +165,9 @@ class _Walker:
         if entry.name.startswith(".") or not self._accept(entry.name):
             return
         if entry.is_symlink():
-            self.linked_files.append(entry.path)
-        else:
+            if not is_special(entry.path):
+                self.linked_files.append(entry.path)
+        elif entry.is_file(follow_symlinks=False):
             real = os.path.join(real, entry.name)
             self.found.files.append((entry.path, _identity(real, entry.stat)))
 
@@ -191,9 +193,35 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether it is there, but neither a file nor a folder of people: a pipe, a socket, a device.
+
+    Names that a system has for open files, as ``/dev/stdout``, are special too.
+    """
+    name = os.fspath(path)
+    if os.path.islink(name) and os.path.abspath(name).startswith(("/dev/", "/proc/")):
+        return os.path.exists(name)
+    return os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name))
+
+
 def _order(path: str) -> list[tuple[bool, str]]:
     *folders, name = path.split(os.sep)
     return [*((True, folder) for folder in folders), (False, name)]
+
+
+def paths_below_shared(names: Sequence[str]) -> list[str]:
+    """The paths of files below the folder that all share, with "/"; none leads out of there."""
+    paths = []
+    for name in names:
+        parts = name.replace("\\", "/").partition("://")[2] or name.replace("\\", "/")
+        paths.append([part for part in parts.split("/") if part not in ("", ".", "..")])
+    folders = [path[:-1] for path in paths]
+    shared = 0
+    for level in zip(*folders):
+        if len(set(level)) > 1:
+            break
+        shared += 1
+    return ["/".join(path[shared:]) or "recording" for path in paths]
 
 
 def is_link_back(path: str, among: Iterable[str]) -> bool:

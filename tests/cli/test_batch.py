@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,22 @@ def test_status_tells_what_is_done_and_what_failed(archive: Path, tmp_path: Path
     status = json.loads(oido("batch", "status", out, "--json").stdout)
     assert (status["done"], status["failed"], status["left"]) == (1, 1, 0)
     assert status["times_real_time"] > 0
+
+
+def test_recordings_that_went_or_were_renamed_are_told(archive: Path, tmp_path: Path) -> None:
+    """Their rows stay, so that a folder that was renamed counts twice."""
+    sounds, out = tmp_path / "site", tmp_path / "out"
+    sounds.mkdir()
+    for name in ("00.flac", "01.flac"):
+        shutil.copy(archive / name, sounds / name)
+    assert "not named now" not in oido("batch", sounds, "-o", out).stderr
+    assert "not named now" not in oido("batch", sounds, "-o", out, "--resume").stderr
+    sounds.rename(tmp_path / "SITE-1")
+    again = oido("batch", tmp_path / "SITE-1", "-o", out, "--resume")
+    note = "recordings of before that are not named now, and keep their rows: 2"
+    assert note in again.stderr
+    assert json.loads(oido("batch", "status", out, "--json").stdout)["done"] == 4
+    assert note not in oido("batch", tmp_path / "SITE-1", "-o", out, "--resume", "-q").stderr
 
 
 def test_classify_with_resume_is_the_same_engine(archive: Path, tmp_path: Path) -> None:

@@ -146,6 +146,29 @@ def test_nothing_of_the_users_is_overwritten(maker: FolderMaker, tmp_path: Path)
     assert again.written[0].read_bytes() == b"mine"
 
 
+def test_names_whose_bytes_are_no_text_keep_what_is(tmp_path: Path) -> None:
+    """The table has ``\\udce9`` for the byte; its backslash begins no folder."""
+    sound = tmp_path / "latin.wav"
+    soundfile.write(sound, np.zeros(16_000, np.float32), 16_000)
+    place = ClipSource(
+        "s/latin\\udce9.wav",
+        None,
+        0.0,
+        1.0,
+        "Owl",
+        0.5,
+        str(sound),
+        1.0,
+        None,
+        "s",
+        "top",
+        None,
+        1.0,
+    )
+    cut = write_clips([place], tmp_path / "out")
+    assert [path.name for path in cut.written] == ["s_latin-_000000.00s_0.500.flac"]
+
+
 def test_a_recording_that_is_gone_is_told_and_the_others_are_cut(
     maker: FolderMaker, tmp_path: Path
 ) -> None:

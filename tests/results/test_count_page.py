@@ -39,7 +39,7 @@ def test_windows_are_called_so() -> None:
     windows = replace(counted(), unit="windows", confirmed=1)
     texts = list(count_sentences(windows))
     assert "of 40 windows hold it" in texts[0]
-    assert texts[2] == "of 2 by site, 1 have a reviewed window that holds it"
+    assert texts[2] == "by site: of 2, 1 have a reviewed window that holds it"
     warned = replace(windows, unreviewed=(("s1",),), unlike=("s1",))
     warnings = list(count_warnings(warned))
     assert any("s1: sounds unlike what was reviewed at other sites" in text for text in warnings)

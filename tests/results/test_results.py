@@ -257,6 +257,33 @@ def test_doubtful_times_are_counted(tmp_path: Path) -> None:
         assert results.doubts == {"ambiguous": 1, "impossible": 1, "not set": 1}
 
 
+@pytest.mark.parametrize(
+    ("others", "unset"),
+    [
+        (["20261024_200000.WAV", "20261025_200000.WAV"], 2),
+        (["20050102_000000.WAV", "no-time.wav"], 2),
+        (["20261024_200000.WAV", "20000605_000000.WAV"], 0),  # an archive that goes back so far
+        (["20261024_200000.WAV", "19990605_000000.WAV"], 0),
+        (["20000402_000000.WAV"], 0),
+        ([], 0),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/Los_Angeles"])
+def test_a_clock_that_began_anew_in_2000(
+    others: list[str], unset: int, zone: str, tmp_path: Path
+) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    names = ("20000101_000012.WAV", "20000214_120000.WAV", *others)
+    maker.commit({"recordings": [recording(name, 60.0) for name in names]})
+    with Results(str(maker.folder), Clock(zone=zone)) as results:
+        assert results.doubts.get("not set", 0) == unset
+        early = "recorded_at < '2000-03-01'"
+        assert results.recordings(early).num_rows == 2 * (not unset) + ("1999" in str(others))
+        unknown = results.recordings("recorded_at is null")
+        assert unknown.num_rows == unset + ("no-time.wav" in others)
+        assert set(unknown["time_from"].to_pylist()) <= {None}
+
+
 def test_the_header_is_there(folder: FolderMaker) -> None:
     written = json.loads((folder.folder / "oido-archive.json").read_text("utf-8"))
     with Results(place(folder)) as results:

@@ -105,15 +105,24 @@ def test_a_table_that_was_written_is_read_back(tmp_path: Path, format_name: str)
     }
 
 
+def test_tracks_of_recordings_that_are_called_alike(tmp_path: Path) -> None:
+    names = ("d/a.wav", "d/a.flac", "s3://d/b.wav", "d/b.wav", "d/../../c.wav")
+    answers = [Answer(name, 0.0, 1.0, "Owl", "yes", "Ana") for name in names]
+    write_answers(answers, tmp_path / "tracks", "audacity")
+    tracks = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.txt")}
+    assert tracks == {f"tracks/{name}.txt" for name in ("a.flac", "a.wav", "b.wav", "b.wav-2", "c")}
+
+
 def test_a_track_for_each_recording_and_none_of_the_users_overwritten(tmp_path: Path) -> None:
     folder = tmp_path / "tracks"
     folder.mkdir()
     (folder / "mine.doc").write_text("mine")
     write_answers(ANSWERS, folder, "audacity")
-    assert {path.name for path in folder.glob("*.txt")} == {"a.txt", "a-2.txt"}
-    assert [mark.text for mark in parse_track(str(folder / "a-2.txt")).marks] == ["-Owl"]
+    tracks = {path.relative_to(folder).as_posix() for path in folder.rglob("*.txt")}
+    assert tracks == {"n/a.txt", "s/a.txt"}  # one for each site, not a.txt and a-2.txt
+    assert [mark.text for mark in parse_track(str(folder / "s/a.txt")).marks] == ["-Owl"]
     write_answers(ANSWERS, folder, "audacity")
-    (folder / "a.txt").write_text("0\t1\tmine")
+    (folder / "n/a.txt").write_text("0\t1\tmine")
     with pytest.raises(OptionError, match="would be overwritten"):
         write_answers(ANSWERS, folder, "audacity")
     assert (folder / "mine.doc").read_text() == "mine"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,30 @@ class TestAtomicFile:
         monkeypatch.undo()
         gc.collect()
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_link_stays_one_and_its_file_gets_the_content(self, tmp_path: Path) -> None:
+        (tmp_path / "2026").mkdir()
+        (tmp_path / "2026" / "out.csv").write_text("old")
+        link = tmp_path / "latest.csv"
+        link.symlink_to(Path("2026", "out.csv"))
+        write_text(link, "new")
+        assert link.is_symlink()
+        assert (tmp_path / "2026" / "out.csv").read_text() == "new"
+        assert len(list(tmp_path.rglob("*"))) == 3
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+    def test_a_pipe_is_written_to_and_not_replaced(self, tmp_path: Path) -> None:
+        """So is /dev/null, which all programs of a machine would miss."""
+        pipe = tmp_path / "out.csv"
+        os.mkfifo(pipe)
+        read: list[str] = []
+        reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+        reader.start()
+        write_text(pipe, "a,b\n" * 40_000)
+        reader.join(30)
+        assert read == ["a,b\n" * 40_000]
+        assert pipe.is_fifo()
+        assert list(tmp_path.iterdir()) == [pipe]
 
     def test_a_full_disk_is_an_output_error(self, tmp_path: Path) -> None:
         full = Path("/dev/full")

@@ -23,6 +23,7 @@ from oido.batch.plan import Failure, FileSummary, Plan, Task, marks
 from oido.batch.units import escaped_name, utf8
 from oido.errors import OptionError, OutputError
 from oido.messages import text_of, tr
+from oido.paths import is_special
 from oido.types import AnyRow
 from oido.writers.atomic import free_path
 from oido.writers.formats import FORMATS, Format, TableFile, format_of_path
@@ -117,7 +118,8 @@ class ResultFiles(Sink):
         self._current: list[TableFile] = []
         self._begun, self._trouble = False, ""
         manifest_name = "oido-manifest.json" if self._folder else f"{path.name}.manifest.json"
-        self.manifest_path = (path if self._folder else path.parent) / manifest_name
+        if not is_special(path):  # nothing is put beside a device
+            self.manifest_path = (path if self._folder else path.parent) / manifest_name
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:
         if not self._begun:

@@ -74,6 +74,10 @@ class History:
         key, state, _ = self._known.get(_digest(source.location), ("", None, 0))
         return state if key == source.key else None
 
+    def not_among(self, sources: Iterable[Source]) -> int:
+        """How many recordings with an entry these do not name."""
+        return len(self._known.keys() - {_digest(source.location) for source in sources})
+
     def unique_source(self, source: Source) -> Source:
         """The source under a name that no other recording has."""
         owner = self._names.get(_digest(source.name))

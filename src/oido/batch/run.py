@@ -63,8 +63,9 @@ class ArchiveRun:
     resumes: a folder with results is wanted, rather than a mistake. retries_failed: try again
     what failed. damage: of which the rows do not count any more; the recordings are heard again
     if they are among the sources. After ``prepare``: todo, what is to be done; failed_before: of
-    the others, those that failed in earlier runs. Raises OptionError if the folder cannot be
-    used for this.
+    the others, those that failed in earlier runs; not_named: recordings of earlier runs that are
+    not among the sources, and keep their rows. Raises OptionError if the folder cannot be used for
+    this.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class ArchiveRun:
         self._idle_kills = 0
         self.todo: list[Source] = []
         self.failed_before = 0
+        self.not_named = 0
 
     @property
     def n_sources(self) -> int:
@@ -133,6 +135,7 @@ class ArchiveRun:
                 self.todo.append(source)
             else:
                 self.failed_before += state == "failed"
+        self.not_named = self._history.not_among(self._sources)
         wanted = {source.key for source in self.todo}
         self._history.forget_pieces(lambda key: key not in wanted)
         self._history.forget_missing_pieces(self._log.storage.files(PIECES))

@@ -292,6 +292,14 @@ def _run_steps(
                         more=more,
                     )
                 )
+            if run.not_named and not quiet:
+                print_message(
+                    tr(
+                        "recordings of before that are not named now, and keep their rows: "
+                        "{not_named}",
+                        not_named=run.not_named,
+                    )
+                )
             for step in run.steps(engine, estimates=not quiet):
                 with progress.aside():
                     if step.estimate is not None:

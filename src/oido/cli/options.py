@@ -206,7 +206,7 @@ def require_writable(*paths: Path | None) -> None:
 _DOUBTS = {
     "ambiguous": tr("came twice on the recorder's clock, which was set back; the first is taken"),
     "impossible": tr("never came on a clock of that zone, which was set forward; left unknown"),
-    "not set": tr("come from a clock that was not set; left unknown"),
+    "not set": tr("came from a clock that was not set; left unknown"),
     "two readings": tr("can be read in two ways; the likelier is taken"),
 }
 

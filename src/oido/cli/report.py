@@ -237,6 +237,16 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
                 )
             )
         )
+    if s.copies.recordings:
+        file, first = s.copies.files[0]
+        text = tr(
+            "copies of others: {copies}, with {events} that count again, such as {file} of {first}",
+            copies=_count(s.copies.recordings, "recording"),
+            events=_count(s.copies.events, "event"),
+            file=file,
+            first=first,
+        )
+        print_line(text)
     if s.unlike:
         text = tr(
             "unlike everything that the model was taught: {unlike:,} of {compared:,} recordings",

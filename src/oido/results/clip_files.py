@@ -375,7 +375,7 @@ def _names(places: Sequence[ClipSource], suffix: str) -> list[str]:
     names: dict[str, int] = {}
     found = []
     for place in places:
-        stem = Path(place.recording.replace("\\", "/")).stem
+        stem = Path(raw_name(place.recording).replace("\\", "/")).stem
         time = f"{stem}_{place.start_time:09.2f}s"
         if place.start_at is not None:
             time = f"{place.start_at:%Y%m%dT%H%M%S}Z"

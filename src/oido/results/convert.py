@@ -22,6 +22,7 @@ from oido.batch.units import escaped_name, raw_name
 from oido.errors import OptionError
 from oido.heads import SCORES_ARE
 from oido.messages import tr
+from oido.paths import paths_below_shared
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
 from oido.writers.annotations import Place, RavenListWriter
@@ -127,7 +128,6 @@ def convert(
                 failures.append(ended.failure.reason)
         files.commit()
     written = tuple(files.written)
-    assert files.manifest_path is not None
     manifest = {
         "manifest_version": 1,
         "oido_version": __version__,
@@ -141,7 +141,8 @@ def convert(
         "outputs": [escaped_name(path.name) for path in written],
         "counts": {"recordings": n_recordings, "rows": rows},
     }
-    write_json(files.manifest_path, manifest)
+    if files.manifest_path is not None:
+        write_json(files.manifest_path, manifest)
     replaced = sum(os.path.abspath(path) in before for path in written)
     return Converted(written, rows, n_recordings, replaced, tuple(failures))
 
@@ -220,23 +221,8 @@ class _Tasks(Collection[Task]):
 def _with_places(recordings: Iterable[tuple[Task, FileSummary]]) -> list[tuple[Task, FileSummary]]:
     """With their paths below the folder that all share, for files of their own."""
     found = list(recordings)
-    places = _below([task.name for task, _ in found])
+    places = paths_below_shared([raw_name(task.name) for task, _ in found])
     return [(replace(task, relative=p), summary) for (task, summary), p in zip(found, places)]
-
-
-def _below(names: Sequence[str]) -> list[str]:
-    """The paths below the folder that all recordings share; none leads out of an output folder."""
-    paths = []
-    for name in map(raw_name, names):
-        parts = name.replace("\\", "/").partition("://")[2] or name.replace("\\", "/")
-        paths.append([part for part in parts.split("/") if part not in ("", ".", "..")])
-    folders = [path[:-1] for path in paths]
-    shared = 0
-    for level in zip(*folders):
-        if len(set(level)) > 1:
-            break
-        shared += 1
-    return ["/".join(path[shared:]) or "recording" for path in paths]
 
 
 def _by_recording(

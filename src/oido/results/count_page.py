@@ -14,6 +14,13 @@ from oido.writers.html import render
 _LISTED = 4
 _MOST_ROWS = 400
 _MOST_IN_A_PLOT = 60
+_KEYS = {
+    "site": tr("site"),
+    "day": tr("day"),
+    "night": tr("night"),
+    "hour": tr("hour"),
+    "file": tr("file"),
+}
 
 
 def count_sentences(count: EventCount) -> Iterator[str]:
@@ -54,11 +61,11 @@ def count_sentences(count: EventCount) -> Iterator[str]:
         tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else ""
     )
     if len(counted.groups) > 1:
-        what = joined(tr(" and "), count.keys)
+        what = joined(tr(" and "), [_KEYS[key] for key in count.keys])
         if count.unit == "windows":
             # A little is left to each of many low windows: how many groups have one is not known.
             yield tr(
-                "of {n_groups} by {what}, {confirmed} have a reviewed window that holds it",
+                "by {what}: of {n_groups}, {confirmed} have a reviewed window that holds it",
                 n_groups=len(counted.groups),
                 what=what,
                 confirmed=count.confirmed,
@@ -66,7 +73,7 @@ def count_sentences(count: EventCount) -> Iterator[str]:
         else:
             occupied = counted.occupied
             yield tr(
-                "of {n_groups} by {what} with events, {value:.0f} have true ones "
+                "by {what}: of {n_groups} with events, {value:.0f} have true ones "
                 "({low:.0f} to {high:.0f})",
                 n_groups=len(counted.groups),
                 what=what,

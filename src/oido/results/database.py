@@ -38,6 +38,9 @@ _COMMON_AND_LATIN = re.compile(r"(.+) \(([A-Z][a-z-]+(?: [a-z-]+){1,2})\)")
 """How a label of two names is written."""
 _MISSING = tr("a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'")
 _CLOCK_BATCH = 1 << 14
+_UNSET_2000 = ("1999-12-31 10:00+00", "2000-03-31 12:00+00")
+"""The days from 1 January 2000 on, in any zone, as many as of the other years of such clocks."""
+_SINCE = "2005-01-01 00:00+00"
 
 
 class Database(AbstractContextManager["Database"]):
@@ -247,6 +250,17 @@ class Database(AbstractContextManager["Database"]):
             self._connection.register("read_times", table)
             run("INSERT INTO clock SELECT * FROM read_times")
             self._connection.unregister("read_times")
+        # Many clocks without a battery begin in 2000, from which there are recordings, too; but not
+        # in an archive of which all else is of the years in which such clocks are in use.
+        window = (
+            f"recorded_at BETWEEN TIMESTAMPTZ '{_UNSET_2000[0]}' AND TIMESTAMPTZ '{_UNSET_2000[1]}'"
+        )
+        (unset,) = run(
+            f"UPDATE clock SET recorded_at = NULL, time_from = NULL WHERE {window} AND ("
+            f"SELECT min(recorded_at) FROM clock WHERE NOT ({window})) >= TIMESTAMPTZ '{_SINCE}'"
+        ).fetchall()[0]
+        if unset:
+            self.doubts["not set"] += unset
 
     def _habits(self, recordings: str) -> Habits:
         """What all names show together."""

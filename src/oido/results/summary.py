@@ -12,6 +12,7 @@ from typing import Any
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.results.clock import zone_named
+from oido.results.copies import Copies, copies_in
 from oido.results.results import Results
 from oido.results.tallies import LITTLE, counted, tally, thresholds_of
 from oido.writers.query_tables import plain_value
@@ -190,6 +191,7 @@ class Summary:
     the score (or probability) of an event had to reach; None: the model's own; label_thresholds:
     of labels that had another. sites: `tally` by site, a row each. compared: recordings that a
     taught model compared with what it was taught; unlike: those of them that are unlike all of it.
+    copies: recordings that repeat another one, whose events are counted nevertheless.
     """
 
     url: str
@@ -223,6 +225,7 @@ class Summary:
     sites: tuple[Mapping[str, Any], ...] = ()
     compared: int = 0
     unlike: int = 0
+    copies: Copies = field(default_factory=Copies)
 
     @property
     def is_mostly_unlike(self) -> bool:
@@ -294,6 +297,7 @@ def summarize(
         threshold=threshold,
         label_thresholds=label_thresholds,
         sites=tuple(tally(results, ["site"], site=site).to_pylist()),
+        copies=copies_in(results),
     )
 
 
@@ -318,6 +322,7 @@ def about(summary: Summary) -> list[tuple[str, Any]]:
         (tr("recordings heard"), s.succeeded),
         (tr("recordings failed"), s.failed),
         (tr("recordings whose time is not known"), s.with_sound - s.timed),
+        *((tr("recordings that repeat another"), n) for n in [s.copies.recordings] if n),
         *((tr("recordings unlike all that was taught"), s.unlike) for _ in range(s.compared > 0)),
         ("recorded_hours", tr("what was recorded of that site, day and hour, whatever was heard")),
         ("events_per_hour", "events / recorded_hours"),

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from oido.datasets.track_text import TrackError, parse_track
 from oido.dialects import Verdict, number, read_text, seconds, table_lines, verdict_of
 from oido.errors import OptionError
 from oido.messages import tr
+from oido.paths import paths_below_shared
 from oido.search.hoplite import is_database, read_annotations, write_annotations
 from oido.search.label_store import Answer, instant_text
 from oido.types import Row
@@ -73,8 +75,8 @@ def read_answers(
 
 def write_answers(answers: Sequence[Answer], path: Path, format_name: str) -> None:
     """Write answers as ``csv`` (which `oido train` reads: a no is ``-Owl``), ``raven``, or in a
-    folder as ``audacity``, a track for each recording; these without what somebody is unsure of,
-    which only ``hoplite`` has. Raises OptionError, OutputError."""
+    folder as ``audacity``, a track for each recording, in folders like theirs; these without what
+    somebody is unsure of, which only ``hoplite`` has. Raises OptionError, OutputError."""
     if format_name == "hoplite":
         write_annotations(answers, path)
         return
@@ -212,13 +214,22 @@ def _text(writer: type[AudacityWriter] | type[RavenWriter], rows: Sequence[Row])
 
 
 def _track_names(files: Sequence[str]) -> dict[str, str]:
-    """A name for the track of each recording; of two that are called alike, the second gets -2."""
+    """A path for the track of each recording, in folders like those of the recordings.
+
+    Of two that differ in their ending alone, each keeps it; of two that are the same below their
+    folders (of a store and of a disk), the second gets -2.
+    """
+    paths = paths_below_shared(files)
+    stems = [posixpath.splitext(path)[0] for path in paths]
+    counts = Counter(stems)
+    used: set[str] = set()
     found: dict[str, str] = {}
-    for file in files:
-        stem = posixpath.splitext(posixpath.basename(file.replace("\\", "/")))[0] or "recording"
-        name, number = f"{stem}.txt", 1
-        while name in found.values():
+    for file, path, stem in zip(files, paths, stems):
+        name = own = stem if counts[stem] == 1 else path
+        number = 1
+        while name in used:
             number += 1
-            name = f"{stem}-{number}.txt"
-        found[file] = name
+            name = f"{own}-{number}"
+        used.add(name)
+        found[file] = f"{name}.txt"
     return found

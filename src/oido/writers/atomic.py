@@ -10,12 +10,14 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from oido.errors import OutputError
 from oido.messages import tr
+from oido.paths import is_special
 from oido.writers.written import WrittenFiles
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
@@ -43,6 +45,9 @@ class AtomicFile:
     becomes an OutputError that names the file, from whichever step it came. The name it has until
     then is a new one, which no other file can have; owner: a word in that name. One that is let go
     of is discarded too, so that a Ctrl-C at any moment leaves nothing.
+
+    A link to a file stays one: the file gets the content. A pipe or a device is never replaced: it
+    is written to, when all is there.
     """
 
     def __init__(self, path: Path, binary: bool = False, *, owner: str = "") -> None:
@@ -51,7 +56,9 @@ class AtomicFile:
         name = f".{path.name}.{mark}.part"
         if len(os.fsencode(name)) > _LONGEST_NAME:  # though its own name may be short enough
             name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{mark}.part"
-        self._temporary = path.with_name(name)
+        self._is_special = is_special(path)
+        folder = Path(tempfile.gettempdir()) if self._is_special else _followed(path).parent
+        self._temporary = folder / name
         with self.guard():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.stream: IO[Any] = (
@@ -67,9 +74,14 @@ class AtomicFile:
         """
         with self.guard():
             self._end()
+            if self._is_special:
+                with self._temporary.open("rb") as content, self.path.open("ab") as file:
+                    shutil.copyfileobj(content, file)
+                os.unlink(self._temporary)
+                return
             if record is not None:
                 record.add(self._temporary, path or self.path)
-            os.replace(self._temporary, path or self.path)
+            os.replace(self._temporary, _followed(path or self.path))
 
     def commit_new(self) -> None:
         """As ``commit``, but raises FileExistsError where something has that name already."""
@@ -123,6 +135,12 @@ class AtomicFile:
                     reason=error.strerror or error,
                 )
             ) from error
+
+
+def _followed(path: Path) -> Path:
+    """The file that a link leads to; the path itself where there is none."""
+    is_link = os.path.islink(path) and os.path.isfile(path)  # no error where a name is too long
+    return path.resolve() if is_link else path
 
 
 @contextlib.contextmanager

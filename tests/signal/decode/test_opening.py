@@ -219,6 +219,14 @@ def test_a_file_without_permission(tmp_path):
         open_audio(path)
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_a_folder_without_permission_is_no_wrong_name(tmp_path):
+    path = tmp_path / "locked"
+    path.mkdir(mode=0)
+    with pytest.raises(AudioNotFoundError, match=r"locked: cannot be read"):
+        open_audio(path)
+
+
 def test_empty_content(tmp_path):
     (tmp_path / "nothing.wav").touch()
     with pytest.raises(EmptyAudioError, match=r"nothing\.wav: is empty"):

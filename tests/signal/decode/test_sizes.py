@@ -59,6 +59,24 @@ def test_a_size_is_believed_where_something_known_follows(after):
     assert reader.notes == ()
 
 
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF"])
+def test_a_file_that_was_cut_off_says_so(kind: str, tmp_path):
+    """It is heard as far as it goes; but whoever counts hours must know that some are lost."""
+    whole = by_soundfile(SOUND, RATE, kind, "PCM_16")
+    assert open_audio(whole).notes == ()
+    reader, decoded = heard(whole[: len(whole) // 2])
+    assert 0.45 * len(SOUND) < len(decoded) < 0.51 * len(SOUND)
+    assert f"its header tells {len(DATA)} bytes of sound, and only" in reader.notes[0]
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    assert open_audio(tmp_path / "cut").notes == reader.notes
+
+
+@pytest.mark.parametrize("size", [0x7FFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF - 44, 0x80000000])
+def test_what_was_written_to_a_pipe_was_not_cut_off(size):
+    assert heard(lying(size))[0].notes == ()
+    assert heard(lying(len(DATA) + 44))[0].notes == ()  # the header is counted too
+
+
 @pytest.mark.parametrize("encoding", ["u8", "s24", "s32", "f32", "f64"])
 @pytest.mark.parametrize("extensible", [False, True])
 def test_every_sample_format_is_read_to_the_end(encoding, extensible):

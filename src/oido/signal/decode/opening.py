@@ -35,7 +35,7 @@ from oido.signal.decode.readers import (
     is_chunks,
     source_name,
 )
-from oido.signal.decode.sizes import SoundBytes, sound_bytes, whole_header
+from oido.signal.decode.sizes import SoundBytes, is_unknown, sound_bytes, whole_header
 from oido.signal.decode.wavpack import sound_blocks
 from oido.urls import names_store
 
@@ -44,6 +44,10 @@ _Opener = Callable[[str | IO[bytes], str], AudioReader]
 _SPOOL_BYTES = 64 << 20
 _HEAD_BYTES = 24
 _LOOK_BYTES = 4096
+_ENDLESS_BYTES = 0x7FF00000
+"""What writes to a pipe tells sizes beyond this, less its header, and means none."""
+_LOSS_BYTES = 1024
+"""Less is no loss: some writers count their header."""
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip")
 _W64 = b"riff"
 _MP3_IN_WAV = b"\x55\0"
@@ -100,6 +104,7 @@ def _open_path(path: str) -> AudioReader:
         return _open_stream(FetchedFile(path), path)
     try:
         if os.path.isdir(path):
+            os.scandir(path).close()
             raise AudioNotFoundError(tr("{path}: is a folder, not a recording", path=path))
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -198,7 +203,7 @@ def _special_opener(
         if len(parts) == 1:
             is_elsewhere = is_elsewhere or bool(parts[0].pieces)
             open_part = _by_its_samples if is_elsewhere else _of_one_part
-            return lambda: open_part(parts[0], head, name, source)
+            return lambda: _with_note_of_loss(open_part(parts[0], head, name, source), parts[0])
     elif begin := beginning(head, file):
         return lambda: _from(begin, head, name, source())
     else:
@@ -336,6 +341,22 @@ def _by_its_samples(
     if part.pieces:
         return _with_pauses(reader, part)
     reader.notes = () if part.is_believed else note
+    return reader
+
+
+def _with_note_of_loss(reader: AudioReader, part: SoundBytes) -> AudioReader:
+    """With a note if a good part of what the header tells is not there: of a card that was pulled
+    out, a copy that was broken off."""
+    there = part.size
+    is_size = not is_unknown(part.declared) and part.declared < _ENDLESS_BYTES
+    if is_size and not part.pieces and part.declared - there >= _LOSS_BYTES:
+        note = tr(
+            "its header tells {declared} bytes of sound, and only {there} are there: the end of "
+            "it was lost, or never written",
+            declared=part.declared,
+            there=there,
+        )
+        reader.notes = (*reader.notes, note)
     return reader
 
 
