@@ -20,15 +20,11 @@ ADDRESS = re.compile("https?://", re.IGNORECASE)
 """How an address of the web begins."""
 
 
-_STORE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+STORE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+"""How an address of any protocol begins, such as ``s3://``."""
 
 STREAMS = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp"})
 """Protocols of what has no end, and is listened to."""
-
-
-def names_store(path: str) -> bool:
-    """Whether a path begins as an address of any protocol, such as ``s3://``."""
-    return _STORE.match(path) is not None
 
 
 def is_address(path: str) -> bool:

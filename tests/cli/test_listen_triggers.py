@@ -101,7 +101,7 @@ def test_an_action_that_fails_does_not_stop_hearing(pcm: bytes) -> None:
     done = listen(*RAW, *args, sound=pcm)
     assert done.returncode == 0
     assert "exec:false: ended with code 1" in done.stderr
-    assert "webhook:http://127.0.0.1: cannot be reached" in done.stderr
+    assert "webhook:http://127.0.0.1:9: cannot be reached" in done.stderr
     events = {r["label"] for r in records(done.stdout) if r["type"] == "event"}
     assert {"Police car (siren)", "Speech"} <= events
 

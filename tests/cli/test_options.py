@@ -97,7 +97,7 @@ def test_doubts_are_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[st
     open_results(args, prints_doubts=True).close()
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("oido: the time of 1 recording came twice")
-    assert second.startswith("oido: the times of 3 recordings come from a clock that was not set")
+    assert second.startswith("oido: the times of 3 recordings came from a clock that was not set")
 
 
 def test_two_readings_are_told_with_an_example(

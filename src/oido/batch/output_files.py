@@ -118,7 +118,7 @@ class ResultFiles(Sink):
         self._current: list[TableFile] = []
         self._begun, self._trouble = False, ""
         manifest_name = "oido-manifest.json" if self._folder else f"{path.name}.manifest.json"
-        if not is_special(path):  # nothing is put beside a device
+        if self._folder or not is_special(path):  # nothing is put beside a device
             self.manifest_path = (path if self._folder else path.parent) / manifest_name
 
     def write(self, task: Task, rows: Sequence[AnyRow]) -> None:

@@ -56,7 +56,7 @@ class AtomicFile:
         name = f".{path.name}.{mark}.part"
         if len(os.fsencode(name)) > _LONGEST_NAME:  # though its own name may be short enough
             name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{mark}.part"
-        self._is_special = is_special(path)
+        self._is_special = os.path.exists(path) and is_special(path)
         folder = Path(tempfile.gettempdir()) if self._is_special else _followed(path).parent
         self._temporary = folder / name
         with self.guard():

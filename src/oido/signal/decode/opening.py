@@ -37,7 +37,7 @@ from oido.signal.decode.readers import (
 )
 from oido.signal.decode.sizes import SoundBytes, is_unknown, sound_bytes, whole_header
 from oido.signal.decode.wavpack import sound_blocks
-from oido.urls import names_store
+from oido.urls import STORE
 
 _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
@@ -98,7 +98,7 @@ def _knows_its_rate(source: object) -> bool:
 
 
 def _open_path(path: str) -> AudioReader:
-    if names_store(path) and not os.path.exists(path):
+    if STORE.match(path) and not os.path.exists(path):
         from oido.signal.decode.remote import FetchedFile
 
         return _open_stream(FetchedFile(path), path)
