@@ -35,8 +35,8 @@ def _wait_for(page: Any, element: str, text: str) -> None:
     )
 
 
-def _mark(page: Any, *events: int) -> None:
-    """Take events of what is shown, newest first, as examples."""
+def _mark(page: Any, *events: int, judged: str = "too few") -> None:
+    """Take events of what is shown, newest first, as examples, until they are judged so."""
     for event in events:
         before = page.inner_text("#teach-count")
         page.select_option("#teach-event", index=event)
@@ -44,7 +44,7 @@ def _mark(page: Any, *events: int) -> None:
         page.wait_for_function(
             "before => document.getElementById('teach-count').textContent !== before", arg=before
         )
-    _wait_for(page, "teach-judged", "too few")
+    _wait_for(page, "teach-judged", judged)
 
 
 def _use(page: Any) -> None:
@@ -271,7 +271,7 @@ def test_what_nobody_taught_stays_unknown(
         alone = _hear(page, strangers)
         _hear(page, cries)
         _open(page, "Baby cry")
-        _mark(page, *range(6))
+        _mark(page, *range(6), judged="of 6 examples found")
         _use(page)
         page.wait_for_selector(f"#status-by:has-text('{KEPT}')")
         page.reload()  # what it is taught on is known later, too
