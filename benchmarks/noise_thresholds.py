@@ -18,7 +18,7 @@ import numpy as np
 from events import COLLARS, HALVES, SETS, judge_module, make_scenes, print_row
 
 import oido
-from oido.events.segmentation import odds_of, pooled
+from oido.events.spans import odds_of, pooled
 
 RATE_HZ, SECONDS = 16_000, 30
 FRAMES = 12  # of 0.16 s

@@ -16,7 +16,8 @@
     │   ├── ModelHashError          the file is not the one that was published
     │   └── ModelFormatError        not a classifier's .tflite, or metadata are missing
     ├── OptionError             an option's value makes no sense
-    │   └── UnknownLabelError       no such label; the nearest ones are named
+    │   ├── UnknownLabelError       no such label; the nearest ones are named
+    │   └── DamagedResultsError     files of a results folder are missing or changed
     ├── OutputError             the results cannot be written
     └── MissingExtraError       an optional package is needed; its extra is named
 
@@ -85,6 +86,12 @@ class OptionError(OidoError):
 
 class UnknownLabelError(OptionError):
     """A label that the model does not have; the message names the nearest ones."""
+
+
+class DamagedResultsError(OptionError):
+    """Files of a results folder are missing or changed; `oido batch verify` names them."""
+
+    exit_code = 4
 
 
 class OutputError(OidoError):

@@ -258,7 +258,7 @@ class Windowing:
 class Detection:
     """How scores become events.
 
-    threshold: what the pooled score of a label must reach (`oido.events.segmentation`), 0..1; None:
+    threshold: what the pooled score of a label must reach (`oido.events.spans`), 0..1; None:
     the model's own threshold of the label, or else 0.2.
     off_ratio: outside of stretches of sound, an event lasts while the scores of its frames are at
     least threshold · off_ratio.

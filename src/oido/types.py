@@ -32,7 +32,7 @@ class Event:
     """A stretch of time in which one label is heard.
 
     ``start_time`` and ``end_time`` are seconds from the start of the recording; ``score`` is the
-    pooled raw score inside (not a probability; `oido.events.segmentation`). ``display_name`` is
+    pooled raw score inside (not a probability; `oido.events.spans`). ``display_name`` is
     the label in the language that was asked for, and so are the labels in ``also`` that this one
     stands for: more general ones, or weaker ones of the same sound.
     """

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from oido.batch.archive_header import HEADER
-from oido.batch.commit_log import CommitLog, DamagedResultsError
+from oido.batch.commit_log import CommitLog
 from oido.batch.results_folder import read_folder
 from oido.batch.storage import Storage
-from oido.errors import OptionError
+from oido.errors import DamagedResultsError, OptionError
 from tests.batch.archives import MODEL, PARAMETERS, begun, entry, hear, tables
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from oido.batch import commit_log, joined_commits
 from oido.batch.archive_header import HEADER
-from oido.batch.commit_log import CommitLog, DamagedResultsError
+from oido.batch.commit_log import CommitLog
 from oido.batch.joined_commits import join_commits
 from oido.batch.ledger_copies import LedgerFile, ledger_files, restore
 from oido.batch.results_folder import commits, read_commit, read_folder
 from oido.batch.storage import Storage, storage_of
 from oido.batch.units import LoadedModel, Part
-from oido.errors import OptionError
+from oido.errors import DamagedResultsError, OptionError
 from tests.batch.conftest import BUCKET
 
 

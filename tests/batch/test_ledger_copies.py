@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from oido.batch.commit_log import CommitLog, DamagedResultsError, sealed, unsealed
+from oido.batch.commit_log import CommitLog, sealed, unsealed
 from oido.batch.ledger_copies import ledger_files, restore
 from oido.batch.results_folder import read_folder
 from oido.batch.storage import storage_of
 from oido.batch.units import LoadedModel, Part
+from oido.errors import DamagedResultsError
 
 CONTENT = {"commit": 1, "created": "now", "add": [], "remove": [], "units": [{"file": "a\udcff"}]}
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from oido.batch.commit_log import DamagedResultsError
 from oido.batch.engine import InlineEngine
 from oido.batch.plan import Plan
 from oido.batch.progress import status_of
@@ -19,7 +18,7 @@ from oido.batch.results_folder import read_folder
 from oido.batch.run import ArchiveRun
 from oido.batch.units import Outcome
 from oido.batch.verify import Finding, Verification, mend_ledger, spec_of, verify
-from oido.errors import OptionError
+from oido.errors import DamagedResultsError, OptionError
 from oido.inference.classifier import AudioClassifier
 from oido.models.tflite.metadata_writer import annotate
 from oido.params import Detection, Selection

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.events.segmentation import FramePool, odds_of, pooled
+from oido.events.spans import FramePool, odds_of, pooled
 
 
 def frames(n: int, classes: int, seed: int = 0) -> np.ndarray:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oido.events.choice import Choice, Kinship
-from oido.events.segmentation import UNKNOWN, Segmenter, Span, Values, odds_of, pooled
+from oido.events.segmentation import Segmenter
+from oido.events.spans import UNKNOWN, Choice, Kinship, Span, Values, odds_of, pooled
 
 FRAME, RATE = 2560, 16_000
 """Samples of a frame, 8 levels; and of a second."""

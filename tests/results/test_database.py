@@ -17,10 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oido.batch.commit_log import DamagedResultsError
 from oido.batch.results_folder import read_folder
 from oido.cli import query as cli_query
-from oido.errors import MissingExtraError, OidoError, OptionError
+from oido.errors import DamagedResultsError, MissingExtraError, OidoError, OptionError
 from oido.results import Clock, Results, database
 from oido.results.database import Database
 from oido.results.query_text import quoted

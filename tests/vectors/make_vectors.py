@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from oido.errors import OptionError
 from oido.events.calibration import Calibrator
-from oido.events.choice import Choice, Kinship
-from oido.events.segmentation import Span
 from oido.events.selection import Selector
+from oido.events.spans import Choice, Kinship, Span
 from oido.events.stretches import SilenceFinder, StretchFinder
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head, ScoreCalibration, ScoreTransformation, parse_thresholds

@@ -31,11 +31,46 @@ from oido.models.labels import label_indices
 from oido.urls import is_address
 
 HEADER = "oido-archive.json"
+PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What a folder may hold and still be empty, beside a header that was never finished: our lock, and
+what systems put into every folder."""
+
+_NAMED = 4
+"""Names of other things that a refusal shows."""
+
 _NAMING = ("selection", "detection")
 """The parameters with labels in them."""
 
 _NEW_RULES = "selection.labels"
 """A parameter that no version had whose events were runs of windows."""
+
+
+def is_archive(storage: Storage) -> bool:
+    """Whether a folder has our header; if not, it is new or empty. Raises OptionError."""
+    entries = storage.entries()
+    if HEADER in entries:
+        read_header(storage)
+        return True
+    ours = f".{HEADER}."
+    others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
+    if others:
+        named = ", ".join(others[:_NAMED])
+        more = (
+            tr(" and {n_others} more", n_others=len(others) - _NAMED)
+            if len(others) > _NAMED
+            else ""
+        )
+        raise OptionError(
+            tr(
+                "{url} holds other things than results of `oido batch` "
+                "({named}{more}): give a new or an empty folder, such as -o "
+                "results/",
+                url=storage.url,
+                named=named,
+                more=more,
+            )
+        )
+    return False
 
 
 def read_header(storage: Storage) -> dict[str, Any]:

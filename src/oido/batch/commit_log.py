@@ -18,13 +18,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from io import BytesIO
-from itertools import accumulate, chain, islice
+from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
-from oido.batch.archive_header import HEADER, new_header, read_header, require_same
+from oido.batch.archive_header import HEADER, is_archive, new_header, read_header, require_same
 from oido.batch.storage import Storage, is_written_by, storage_of
-from oido.batch.units import EMBEDDINGS, TABLES, LoadedModel, Part
-from oido.errors import OptionError, OutputError
+from oido.batch.units import EMBEDDINGS, TABLES, LoadedModel, Part, is_commit
+from oido.errors import DamagedResultsError, OptionError, OutputError
 from oido.messages import tr
 
 LEDGER, COPIES = "ledger", "ledger-copy"
@@ -35,17 +35,6 @@ _WITHOUT_SEAL = {"commit", "created", "add", "remove", "units", "run", "replaces
 JOIN_EVERY = 16
 """So many commits beyond those that are joined are joined, too, when one more is written."""
 PIECES = "pieces"
-PASSED_OVER = {"lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
-"""What a folder may hold and still be empty, beside a header that was never finished: our lock, and
-what systems put into every folder."""
-_NAMED = 4
-"""Names of other things that a refusal shows."""
-
-
-class DamagedResultsError(OptionError):
-    """Files of a results folder are missing or changed; `oido batch verify` names them."""
-
-    exit_code = 4
 
 
 def digest_of_header(header: bytes) -> str:
@@ -80,14 +69,6 @@ def unsealed(raw: bytes, number: int, previous: str | None) -> tuple[dict[str, A
     if previous is not None and content["previous"] != previous:
         raise ValueError(tr("does not follow the one before"))
     return content, digest
-
-
-def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
-    """Bring the parts that count, by path, up to this commit."""
-    for path in commit["remove"]:
-        live.pop(path, None)
-    for part in commit["add"]:
-        live[part["path"]] = Part(**part)
 
 
 class LedgerSpan(NamedTuple):
@@ -178,26 +159,6 @@ def spans_of(storage: Storage, folder: str) -> LedgerSpans:
     return LedgerSpans(sorted(found))
 
 
-_FIELDS = {"created": str, "add": list, "remove": list, "units": list}
-_UNIT_FIELDS = ("key", "file", "state", "location", "size", "duration", "windows")
-
-
-def is_commit(commit: Any) -> bool:
-    """Whether it has what readers take for granted: commits without a seal may be damaged, too."""
-    try:
-        apply_parts({}, commit)
-        units = [(unit["key"], unit["location"], unit["state"]) for unit in commit["units"]]
-        texts = [commit["created"], *chain.from_iterable(units)]
-        is_whole = isinstance(commit.get("run", {}), dict) and commit["commit"] > 0
-        is_whole &= all(isinstance(commit.get(name), kind) for name, kind in _FIELDS.items())
-        fields = {"table", "path", "rows"}
-        is_whole &= all(fields <= part.keys() <= set(Part._fields) for part in commit["add"])
-        is_whole &= all(name in unit for unit in commit["units"] for name in _UNIT_FIELDS)
-        return is_whole and all(isinstance(text, str) for text in texts)
-    except (KeyError, TypeError, AttributeError):
-        return False
-
-
 def require_no_parts(storage: Storage) -> None:
     """A run writes no part before its first commit: where one is, the ledger was deleted."""
     if any(name.endswith(".parquet") for table in TABLES for name in storage.names(table)):
@@ -236,30 +197,7 @@ class CommitLog:
         self._n_loose = 0
         self.restored: list[str] = []
         """Files of the ledger that were brought back from their copies."""
-        entries = self.storage.entries()
-        self.is_new = HEADER not in entries
-        if not self.is_new:
-            read_header(self.storage)
-            return
-        ours = f".{HEADER}."
-        others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
-        if others:
-            named = ", ".join(others[:_NAMED])
-            more = (
-                tr(" and {n_others} more", n_others=len(others) - _NAMED)
-                if len(others) > _NAMED
-                else ""
-            )
-            raise OptionError(
-                tr(
-                    "{url} holds other things than results of `oido batch` "
-                    "({named}{more}): give a new or an empty folder, such as -o "
-                    "results/",
-                    url=self.storage.url,
-                    named=named,
-                    more=more,
-                )
-            )
+        self.is_new = not is_archive(self.storage)
 
     def begin(self, parameters: dict[str, Any], model: LoadedModel, *, calibrated: bool) -> None:
         """Write the header of a new folder, or compare that of an old one. Raises OptionError."""

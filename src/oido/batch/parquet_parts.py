@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from oido.batch.commit_log import DamagedResultsError
 from oido.batch.storage import Storage, new_path
 from oido.batch.units import EMBEDDINGS, Part, escaped_name, utf8
+from oido.errors import DamagedResultsError
 from oido.messages import tr
 
 _HELD_BYTES = 8 << 20

@@ -14,10 +14,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from oido.batch.archive_header import read_header
-from oido.batch.commit_log import apply_parts
 from oido.batch.results_folder import commits, read_commit
 from oido.batch.storage import Storage, storage_of
-from oido.batch.units import Part, Source, escaped_name
+from oido.batch.units import Part, Source, apply_parts, escaped_name
 from oido.batch.worker_process import is_stall
 from oido.messages import tr
 

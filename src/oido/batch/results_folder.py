@@ -16,17 +16,15 @@ from oido.batch.archive_header import HEADER, read_header
 from oido.batch.commit_log import (
     COPIES,
     LEDGER,
-    apply_parts,
     broken_log_error,
     commit_name,
     digest_of_header,
-    is_commit,
     require_no_parts,
     spans_of,
     unsealed,
 )
 from oido.batch.storage import Storage, storage_of
-from oido.batch.units import Part
+from oido.batch.units import Part, apply_parts, is_commit
 
 
 @dataclass(frozen=True)

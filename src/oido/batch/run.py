@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oido.batch.commit_log import PIECES, CommitLog, DamagedResultsError
+from oido.batch.commit_log import PIECES, CommitLog
 from oido.batch.engine import Engine, Lost
 from oido.batch.joined_commits import join_commits
 from oido.batch.plan import Failure
 from oido.batch.progress import History, missing_or_cut
 from oido.batch.sources import source_now
 from oido.batch.units import Finished, LoadedModel, Outcome, RunSpec, Sample, Source, Unit
-from oido.errors import OptionError
+from oido.errors import DamagedResultsError, OptionError
 from oido.messages import tr
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -278,3 +280,31 @@ def escaped_name(name: str) -> str:
 def raw_name(name: str) -> str:
     """The path of which `escaped_name` made this."""
     return _ESCAPE.sub(lambda m: "\\" if m[1] == _BACKSLASH else chr(int(m[1], 16)), name)
+
+
+def apply_parts(live: dict[str, Part], commit: Mapping[str, Any]) -> None:
+    """Bring the parts that count, by path, up to this commit."""
+    for path in commit["remove"]:
+        live.pop(path, None)
+    for part in commit["add"]:
+        live[part["path"]] = Part(**part)
+
+
+_FIELDS = {"created": str, "add": list, "remove": list, "units": list}
+_UNIT_FIELDS = ("key", "file", "state", "location", "size", "duration", "windows")
+
+
+def is_commit(commit: Any) -> bool:
+    """Whether it has what readers take for granted: commits without a seal may be damaged, too."""
+    try:
+        apply_parts({}, commit)
+        units = [(unit["key"], unit["location"], unit["state"]) for unit in commit["units"]]
+        texts = [commit["created"], *chain.from_iterable(units)]
+        is_whole = isinstance(commit.get("run", {}), dict) and commit["commit"] > 0
+        is_whole &= all(isinstance(commit.get(name), kind) for name, kind in _FIELDS.items())
+        fields = {"table", "path", "rows"}
+        is_whole &= all(fields <= part.keys() <= set(Part._fields) for part in commit["add"])
+        is_whole &= all(name in unit for unit in commit["units"] for name in _UNIT_FIELDS)
+        return is_whole and all(isinstance(text, str) for text in texts)
+    except (KeyError, TypeError, AttributeError):
+        return False

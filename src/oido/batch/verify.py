@@ -13,16 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from oido.batch.archive_header import HEADER
-from oido.batch.commit_log import (
-    COPIES,
-    LEDGER,
-    PASSED_OVER,
-    PIECES,
-    apply_parts,
-    broken_log_error,
-    is_commit_name,
-)
+from oido.batch.archive_header import HEADER, PASSED_OVER
+from oido.batch.commit_log import COPIES, LEDGER, PIECES, broken_log_error, is_commit_name
 from oido.batch.ledger_copies import ledger_files, restore
 from oido.batch.parquet_parts import CHANGED, trouble_of
 from oido.batch.plan import Plan
@@ -39,6 +31,7 @@ from oido.batch.units import (
     Part,
     RunSpec,
     Source,
+    apply_parts,
 )
 from oido.errors import OptionError, OutputError
 from oido.messages import tr

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From framewise scores and levels to events: one row for each sound, from when to when.
 
-The evidence of a class over some frames, its *pooled* score, is the mean of the frames' odds
-s / (1 − s), as a score again: a few sure frames count for more than many that hesitate.
-
 1. In a *stretch* of sound (`oido.events.stretches`) a class is heard if its pooled score there
    reaches its threshold, and the event has the stretch's times. Where its frames that reach the off
    threshold fill less than a third of a stretch of 3 s or more, its runs of such frames are events
@@ -29,70 +26,18 @@ Where there is a calibration, the pooled score's probability is compared with th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
-from oido.events.choice import SHARED, Choice
+from oido.events.spans import SHARED, UNKNOWN, Choice, FramePool, Span, Values, odds_of, pooled
 from oido.events.stretches import SilenceFinder, Stretch, StretchFinder
 from oido.params import LEVELS_PER_SECOND
 
 MARGIN_SECONDS = 0.96
 LEAST_SHARE, LONG_SECONDS = 1 / 3, 3.0
-_LARGEST_SCORE = 1 - 1 / 1024
-
-UNKNOWN = -1
-"""The index of a span that is none of the classes; ``also`` tells what it scored highest as."""
-
-
-Values = Callable[[F32], F32]
-"""Scores f32[..., C] → what is compared with thresholds, f32[..., C]."""
-
-
-def pooled(odds: F64) -> F64:
-    """Mean odds as scores again."""
-    return np.asarray(odds / (1 + odds))
-
-
-def odds_of(scores: F32) -> F64:
-    """s / (1 − s), at most 1023: the models' scores are no surer than that."""
-    limited = np.minimum(scores.astype(np.float64), _LARGEST_SCORE)
-    return np.asarray(limited / (1 - limited))
-
-
-class FramePool:
-    """The evidence of frames from a first one on, which may become more; each is added once.
-
-    A live view asks with every window what is heard in a stretch, which may be half a minute long.
-    n: frames so far. active: bool[n, C], in which of them each class goes on.
-    """
-
-    def __init__(self, first: int, values: Values, off: F32) -> None:
-        self.first, self.n = first, 0
-        self._values, self._off = values, off
-        self._sums: F64 = np.zeros((0, len(off)))  # of odds; one row, or none
-        self.active: Bools = np.zeros((0, len(off)), bool)
-
-    def extend(self, scores: F32) -> None:
-        """All frames so far, f32[n, C]: those that were there before, and perhaps more."""
-        new, self.n = scores[self.n :], len(scores)
-        if not len(new):
-            return
-        # NumPy adds up rows one by one, so these are its sums of all at once, to the last bit; but
-        # a single column it adds up in pairs.
-        rows = odds_of(scores if len(self._off) == 1 else new)
-        if len(rows) < len(scores):
-            rows = np.concatenate([self._sums, rows])
-        self._sums = np.add.reduce(rows, axis=0, keepdims=True)
-        self.active = np.concatenate([self.active, self._values(new) >= self._off])
-
-    @property
-    def means(self) -> F64:
-        """Of the odds of each class, f64[C]; there must be a frame."""
-        return np.asarray(self._sums[0] / self.n)
 
 
 class FrameTimes(Protocol):
@@ -100,35 +45,6 @@ class FrameTimes(Protocol):
 
     def spans(self, first: int, count: int) -> I64:
         """Start and end of frames, i64[count, 2]."""
-
-
-@dataclass
-class Span:
-    """One class in some time: what may become an event. Times are samples.
-
-    odds: the sum of those of its frames. outside: whether frames outside of stretches belong to it;
-    seen: the number of outside frames when it was last heard. also: columns that it stands for.
-    """
-
-    index: int
-    start: int
-    end: int
-    odds: float
-    n_frames: int
-    seen: int = 0
-    outside: bool = False
-    also: dict[int, None] = field(default_factory=dict)
-
-    @property
-    def score(self) -> float:
-        mean = self.odds / self.n_frames
-        return mean / (1 + mean)
-
-    def join(self, later: Span) -> None:
-        """Go on with another one of the same class."""
-        self.end, self.seen = later.end, later.seen
-        self.odds, self.n_frames = self.odds + later.odds, self.n_frames + later.n_frames
-        self.also |= later.also
 
 
 class Segmenter:

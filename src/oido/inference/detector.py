@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 
 from oido.arrays import F32, F64, I64
-from oido.events.segmentation import UNKNOWN, Segmenter, Span
+from oido.events.segmentation import Segmenter
+from oido.events.spans import UNKNOWN, Span
 from oido.inference.block import Block
 from oido.params import Detection, Windowing
 from oido.types import Event

@@ -12,9 +12,9 @@ import numpy as np
 
 from oido.arrays import F32
 from oido.events.calibration import Calibrator
-from oido.events.choice import Choice, Kinship
-from oido.events.segmentation import UNKNOWN, Segmenter, Span
+from oido.events.segmentation import Segmenter
 from oido.events.selection import Selector
+from oido.events.spans import UNKNOWN, Choice, Kinship, Span
 from oido.events.thresholds import on_thresholds
 from oido.heads import Head
 from oido.inference.block import Block, SelectedScores

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from oido.errors import MissingExtraError, OidoError, OptionError
+from oido.errors import DamagedResultsError, MissingExtraError, OidoError, OptionError
 from oido.messages import tr
 from oido.models.labels import audioset_labels, display_names, fold, label_named, nearest_shown
 from oido.models.registry import is_audioset
@@ -196,7 +196,6 @@ class Database(AbstractContextManager["Database"]):
 
     def _require_whole(self, tables: Iterable[str]) -> None:
         """Compare the parts of these tables, once. Raises DamagedResultsError."""
-        from oido.batch.commit_log import DamagedResultsError
         from oido.batch.parquet_parts import trouble_of
         from oido.batch.storage import storage_of
 
@@ -298,7 +297,6 @@ class Database(AbstractContextManager["Database"]):
     @contextmanager
     def _in_sentences(self, query: str = "", written: str | None = None) -> Iterator[None]:
         """DuckDB's errors as ours; those about columns name the columns there are."""
-        from oido.batch.commit_log import DamagedResultsError
 
         duckdb = self._duckdb
         try:

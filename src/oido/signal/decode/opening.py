@@ -24,6 +24,7 @@ from oido.errors import (
 from oido.messages import tr
 from oido.signal.decode.chained import ChainedReader, FilePart, FileSpans, ogg_links
 from oido.signal.decode.edits import LONGEST_PAUSES_SECONDS, Edit, EditedReader, inner_edits
+from oido.signal.decode.no_recording import what_it_is
 from oido.signal.decode.parts import beginning, recordings
 from oido.signal.decode.readers import (
     ArrayReader,
@@ -43,7 +44,6 @@ _Opener = Callable[[str | IO[bytes], str], AudioReader]
 
 _SPOOL_BYTES = 64 << 20
 _HEAD_BYTES = 24
-_LOOK_BYTES = 4096
 _ENDLESS_BYTES = 0x7FF00000
 """What writes to a pipe tells sizes beyond this, less its header, and means none."""
 _LOSS_BYTES = 1024
@@ -225,7 +225,9 @@ def _first_that_can(head: bytes, name: str, source: Callable[[], str | IO[bytes]
             return decoder(source(), name)
         except AudioError as error:
             reasons.append(error)
-        if (known := _what_it_is(source, name)) is not None:
+        with _opened(source()) as file:
+            known = what_it_is(file, name)
+        if known is not None:
             raise known from reasons[0]
     # The second decoder is the fallback: when both fail, the more telling reason is the one that
     # is not "unknown format".
@@ -388,67 +390,3 @@ def _with_pauses(reader: AudioReader, part: SoundBytes) -> AudioReader:
     edited = EditedReader(reader, edits)
     edited.notes = ()
     return edited
-
-
-def _what_it_is(source: Callable[[], str | IO[bytes]], name: str) -> AudioError | None:
-    """What is often found under the name of a recording and is none; None: not known."""
-    with _opened(source()) as file:
-        head = file.read(_LOOK_BYTES)
-        start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-        if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
-            return UnknownFormatError(
-                tr(
-                    "{name}: is a web page (or a server's message), not a recording; "
-                    "download it again",
-                    name=name,
-                )
-            )
-        if start.startswith(b"version https://git-lfs"):
-            return UnknownFormatError(
-                tr(
-                    "{name}: is a pointer of Git LFS, not the recording; run: git lfs pull",
-                    name=name,
-                )
-            )
-        if not any(head) and _is_zero_to_the_end(file):
-            return UnknownFormatError(
-                tr(
-                    "{name}: holds nothing but zeros: no sound was ever written to "
-                    "it; copy it again from where it was recorded",
-                    name=name,
-                )
-            )
-        if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free") and not _has_index(file):
-            return CorruptAudioError(
-                tr(
-                    "{name}: its index (moov) is missing, as when a recorder stops "
-                    "before it has finished the file; a repair program (such as "
-                    "untrunc) can make one, with another recording of the same device",
-                    name=name,
-                )
-            )
-    return None
-
-
-def _is_zero_to_the_end(file: IO[bytes]) -> bool:
-    while content := file.read(1 << 20):
-        if any(content):
-            return False
-    return True
-
-
-def _has_index(file: IO[bytes]) -> bool:
-    """Whether an MP4 or QuickTime file has its moov among its outermost boxes."""
-    at, size = 0, file.seek(0, os.SEEK_END)
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if head[4:8] in (b"moov", b"moof"):
-            return True
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:
-            return False
-        at += length
-    return False

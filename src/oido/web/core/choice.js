@@ -2,7 +2,7 @@
 
 /*
  * Which of the classes that are heard at one time are told: one row for each sound. The rules are those of
- * oido.events.choice, which tells them; tests/vectors holds both to the same examples.
+ * oido.events.spans, which tells them; tests/vectors holds both to the same examples.
  */
 
 const NEAR = 0.5; // of the strongest's score, what an unrelated one needs

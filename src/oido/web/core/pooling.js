@@ -2,7 +2,7 @@
 
 /*
  * What is heard in a stretch of sound: the classes whose evidence, pooled over its frames, reaches their
- * thresholds. As in oido.events.segmentation.
+ * thresholds. As in oido.events.spans.
  */
 
 import { UNKNOWN, joinSpans, meanScore, newSpan, oddsOf } from "./spans.js";

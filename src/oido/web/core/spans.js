@@ -2,7 +2,7 @@
 
 /*
  * Spans of classes, and their evidence: the pooled score, which is the mean of the frames' odds s / (1 − s), as
- * a score again. As in oido.events.segmentation.
+ * a score again. As in oido.events.spans.
  */
 
 /** @import { Calibrator } from "./calibration.js" */

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from oido.events.choice import Choice, Kinship
-from oido.events.segmentation import Span
+from oido.events.spans import Choice, Kinship, Span
 
 ANIMAL, DOG, BARK, CAT, SPEECH, HORN = range(6)
 KINSHIP = Kinship(
