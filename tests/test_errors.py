@@ -36,7 +36,7 @@ def test_the_tree_in_the_docstring_is_that_of_the_classes():
         if cls.__module__ == "oido.errors"
     }
     assert drawn() == actual
-    assert len(actual) == 16
+    assert len(actual) == 17
 
 
 ERRORS = [
