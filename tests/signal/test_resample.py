@@ -63,11 +63,16 @@ def test_the_length_is_the_duration(from_hz, seconds):
     assert abs(len(resample(noise(n_samples), from_hz)) - n_samples * TO_HZ / from_hz) <= 1.0
 
 
-@pytest.mark.parametrize("from_hz", RATES_HZ)
-@pytest.mark.parametrize("hz", [55.0, 440.0, 1_000.0, 1_700.0, 3_500.0, 7_000.0])
+@pytest.mark.parametrize(
+    ("from_hz", "hz"),
+    [
+        (from_hz, hz)
+        for from_hz in RATES_HZ
+        for hz in (55.0, 440.0, 1_000.0, 1_700.0, 3_500.0, 7_000.0)
+        if hz <= 0.9 * from_hz / 2  # the source's band
+    ],
+)
 def test_pitch_level_and_phase_are_kept(from_hz, hz):
-    if hz > 0.9 * from_hz / 2:
-        pytest.skip("not in the source's band")
     out = resample(sine(hz, from_hz, 2 * from_hz), from_hz)
     assert dominant_hz(out, TO_HZ) == pytest.approx(hz, abs=0.5)
     middle = slice(4_000, 28_000)  # away from the edges, where the filter sees silence

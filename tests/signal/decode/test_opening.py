@@ -7,6 +7,9 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -210,21 +213,45 @@ def test_impossible_paths(path):
         open_audio(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_file_without_permission(tmp_path):
-    path = tmp_path / "private.wav"
+@pytest.fixture
+def anyone() -> Iterator[Path]:
+    """A folder, while this process may read no more than anyone, also where it is root's."""
+    assert_heard(open_audio(io.BytesIO(WAV)))  # what decodes it is imported with all rights
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o777)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(_NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+
+_NOBODY = 65_534
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX modes")
+def test_a_file_without_permission(anyone):
+    path = anyone / "private.wav"
     path.write_bytes(WAV)
+    assert_heard(open_audio(path))
     path.chmod(0)
-    with pytest.raises(AudioNotFoundError, match=r"private\.wav: cannot be read"):
+    with pytest.raises(AudioNotFoundError, match=r"private\.wav: cannot be read \(Permission"):
         open_audio(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_folder_without_permission_is_no_wrong_name(tmp_path):
-    path = tmp_path / "locked"
-    path.mkdir(mode=0)
-    with pytest.raises(AudioNotFoundError, match=r"locked: cannot be read"):
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX modes")
+def test_a_folder_without_permission_is_no_wrong_name(anyone):
+    path = anyone / "locked"
+    path.mkdir()
+    with pytest.raises(AudioNotFoundError, match=r"locked: is a folder, not a recording"):
         open_audio(path)
+    path.chmod(0)
+    with pytest.raises(AudioNotFoundError, match=r"locked: cannot be read \(Permission"):
+        open_audio(path)
+    path.chmod(0o700)
 
 
 def test_empty_content(tmp_path):
