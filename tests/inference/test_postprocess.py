@@ -14,8 +14,8 @@ import oido
 from oido.cli.main import run
 from oido.heads import Head, ScoreCalibration, Sigmoid
 from oido.inference.block import Block
-from oido.inference.postprocess import make_postprocessors
-from oido.models.model import AudioModel
+from oido.inference.postprocess import HeadPostprocessor, make_postprocessors
+from oido.models.model import AudioModel, SimilarityColumn
 from oido.params import Detection, Selection, Windowing
 
 STREET = Path(__file__).parents[2] / "examples" / "street.flac"
@@ -121,40 +121,33 @@ RAW = np.array([[0.9, 0.1, 0.5, 0.3, 0.7, -0.25], [0.2, 0.8, 0.4, 0.6, 0.1, 0.5]
 """Two windows: three scores of the one head, two of the other, and how near they are."""
 
 
-def test_each_head_has_its_own_columns_and_novelties_stand_behind_them() -> None:
-    readers = make_postprocessors(
-        (BASE, TAUGHT),
-        TAUGHT,
-        Selection(),
-        locale="en",
-        rolls_up=False,
-        least_similarities={"taught": (-1, 0.5)},
+def readers_of(chosen: Head, **columns: SimilarityColumn) -> dict[str, HeadPostprocessor]:
+    return make_postprocessors(
+        (BASE, TAUGHT), chosen, Selection(), locale="en", rolls_up=False, similarity_columns=columns
     )
+
+
+def similarities_of(reader: HeadPostprocessor, raw: np.ndarray) -> list[float]:
+    similarities = reader.select(raw).similarities
+    assert similarities is not None
+    return similarities.tolist()  # type: ignore[no-any-return]
+
+
+def test_each_head_has_its_own_columns_and_novelties_stand_behind_them() -> None:
+    readers = readers_of(TAUGHT, taught=SimilarityColumn(-1, 0.5))
     assert list(readers) == ["base", "taught"]
     assert (readers["base"].scores(RAW) == RAW[:, :3]).all()
     assert (readers["taught"].scores(RAW) == RAW[:, 3:5]).all()
-    scores, similarities = readers["taught"].select(RAW)
-    assert (scores == RAW[:, 3:5]).all()
-    assert similarities is not None
-    assert similarities.tolist() == [-0.25, 0.5]
+    assert (readers["taught"].select(RAW).scores == RAW[:, 3:5]).all()
+    assert similarities_of(readers["taught"], RAW) == [-0.25, 0.5]
     assert readers["base"].select(RAW).similarities is None
 
-    both = make_postprocessors(
-        (BASE, TAUGHT),
-        BASE,
-        Selection(),
-        locale="en",
-        rolls_up=False,
-        least_similarities={"base": (-2, 0.25), "taught": (-1, 0.5)},
-    )
+    both = readers_of(BASE, base=SimilarityColumn(-2, 0.25), taught=SimilarityColumn(-1, 0.5))
     wider = np.insert(RAW, 5, [0.1, 0.2], axis=1)
-    for name, expected in {"base": [0.1, 0.2], "taught": [-0.25, 0.5]}.items():
-        similarities = both[name].select(wider).similarities
-        assert similarities is not None
-        assert similarities.tolist() == pytest.approx(expected)
+    assert similarities_of(both["base"], wider) == pytest.approx([0.1, 0.2])
+    assert similarities_of(both["taught"], wider) == [-0.25, 0.5]
     assert (both["base"].least_similarity, both["taught"].least_similarity) == (0.25, 0.5)
-    plain = make_postprocessors((BASE, TAUGHT), BASE, Selection(), locale="en", rolls_up=False)
-    assert plain["base"].select(RAW[:, :5]).similarities is None
+    assert readers_of(BASE)["base"].select(RAW[:, :5]).similarities is None
 
 
 def test_labels_are_selected_of_the_chosen_head_only() -> None:

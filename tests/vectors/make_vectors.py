@@ -31,6 +31,7 @@ from oido.inference.block import Block
 from oido.inference.detector import EventDetector, FrameGrid, FrameScores
 from oido.inference.postprocess import HeadPostprocessor
 from oido.models.labels import label_indices
+from oido.models.model import SimilarityColumn
 from oido.models.taxonomy import ancestors, columns_above, parents
 from oido.params import Detection, Selection, Windowing
 from oido.signal.level import LevelMeter
@@ -362,7 +363,7 @@ def detector_of(case: dict[str, Any]) -> EventDetector:
         Selection(**case["selection"]),
         locale="en",
         rolls_up=False,
-        least_similarity=None if least is None else (-1, least),
+        similarity=None if least is None else SimilarityColumn(-1, least),
     )
     windowing = Windowing(options["sampleRateHz"], options["windowSamples"], options["hopSamples"])
     detection = Detection(

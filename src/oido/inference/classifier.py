@@ -120,7 +120,7 @@ class AudioClassifier:
             chosen,
             locale=display_names_locale,
             rolls_up=rollup,
-            least_similarities=model.least_similarities,
+            similarity_columns=model.similarity_columns,
             labels_file=None if labels_file is None else os.fspath(labels_file),
         )
         self._postprocessors = self._make_postprocessors(selection)

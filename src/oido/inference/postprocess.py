@@ -20,6 +20,7 @@ from oido.heads import Head
 from oido.inference.block import Block, SelectedScores
 from oido.inference.detector import EventDetector
 from oido.models.labels import label_indices, labels_from, shown_labels
+from oido.models.model import SimilarityColumn
 from oido.models.taxonomy import ancestors, columns_above, expand, is_group, parents, rollup
 from oido.options import AGGREGATIONS
 from oido.params import Detection, Selection, Windowing
@@ -32,12 +33,11 @@ UNKNOWN_LABEL = "unknown"
 class HeadPostprocessor:
     """Reads one head's columns of a network's raw scores.
 
-    columns: where they are, among those of all heads. least_similarity: the column at this place
-    from the end tells how near a window is to what this head was taught, and below this it is
-    unknown; None of a head that does not tell. locale:
-    language of display names; labels_file: of a file of the user's (`labels_from`). With a
-    calibration, categories are ordered, limited and made events by their probability. The model's
-    own score threshold counts where the selection has none.
+    columns: where they are, among those of all heads. similarity: the column that tells how near a
+    window is to what this head was taught; None of a head that does not tell. locale: language of
+    display names; labels_file: of a file of the user's (`labels_from`). With a calibration,
+    categories are ordered, limited and made events by their probability. The model's own score
+    threshold counts where the selection has none.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class HeadPostprocessor:
         *,
         locale: str,
         rolls_up: bool,
-        least_similarity: tuple[int, float] | None = None,
+        similarity: SimilarityColumn | None = None,
         labels_file: str | None = None,
     ) -> None:
         self.head, self.labels = head, head.labels
         self._columns, self._rolls_up = columns, rolls_up
-        self._similarity: tuple[int, float] | None = least_similarity
+        self._similarity = similarity
         self._common_threshold = selection.score_threshold
         if selection.score_threshold is None and head.score_threshold is not None:
             selection = replace(selection, score_threshold=head.score_threshold)
@@ -68,7 +68,7 @@ class HeadPostprocessor:
     @property
     def least_similarity(self) -> float | None:
         """To what this head was taught; below it is unknown. None of a head that does not tell."""
-        return None if self._similarity is None else self._similarity[1]
+        return None if self._similarity is None else self._similarity.least
 
     @property
     def aggregation(self) -> str:
@@ -86,7 +86,7 @@ class HeadPostprocessor:
 
     def similarities(self, raw: F32) -> F32 | None:
         """f32[N], how near windows are to what this head was taught; None if it does not tell."""
-        return None if self._similarity is None else raw[:, self._similarity[0]]
+        return None if self._similarity is None else raw[:, self._similarity.column]
 
     def probabilities(self, scores: F32) -> F32 | None:
         """The probabilities f32[…, C] of scores f32[…, C]; None without a calibration."""
@@ -186,11 +186,11 @@ def make_postprocessors(
     *,
     locale: str,
     rolls_up: bool,
-    least_similarities: Mapping[str, tuple[int, float]] = MappingProxyType({}),
+    similarity_columns: Mapping[str, SimilarityColumn] = MappingProxyType({}),
     labels_file: str | None = None,
 ) -> dict[str, HeadPostprocessor]:
     """A reader for each head, by name; labels are selected of the chosen one only, and a file of
-    labels is of that one. least_similarities: as `AudioModel` has them."""
+    labels is of that one. similarity_columns: as `AudioModel` has them."""
     readers, start = {}, 0
     others = Selection(selection.max_results, selection.score_threshold)
     for head in heads:
@@ -202,7 +202,7 @@ def make_postprocessors(
             wanted,
             locale=locale,
             rolls_up=rolls_up,
-            least_similarity=least_similarities.get(head.name),
+            similarity=similarity_columns.get(head.name),
             labels_file=labels_file if head is chosen else None,
         )
         start += len(head.labels)

@@ -11,7 +11,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head, ScoreKind
@@ -35,6 +35,16 @@ class Novelty:
 
     output: str
     threshold: float
+
+
+class SimilarityColumn(NamedTuple):
+    """Where a network's scores hold the similarity to what a head was taught.
+
+    column: counted from the end, negative. least: below it a window is unknown.
+    """
+
+    column: int
+    least: float
 
 
 @dataclass(frozen=True)
@@ -280,13 +290,14 @@ class AudioModel:
         return None if self.novelty is None else self.novelty.threshold
 
     @property
-    def least_similarities(self) -> dict[str, tuple[int, float]]:
-        """By head, of those that tell: the column, from the end, and the least similarity in it."""
+    def similarity_columns(self) -> dict[str, SimilarityColumn]:
+        """By head, of those that tell what is unknown to them."""
         found = {}
         if self.novelty is not None:
-            found[self.head.name] = (-1, self.novelty.threshold)
+            found[self.head.name] = SimilarityColumn(-1, self.novelty.threshold)
         if self.base_novelty is not None:
-            found[self.heads[-2].name] = (-len(self.novelties), self.base_novelty.threshold)
+            place = -len(self.novelties)
+            found[self.heads[-2].name] = SimilarityColumn(place, self.base_novelty.threshold)
         return found
 
     @property

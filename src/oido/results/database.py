@@ -297,7 +297,6 @@ class Database(AbstractContextManager["Database"]):
     @contextmanager
     def _in_sentences(self, query: str = "", written: str | None = None) -> Iterator[None]:
         """DuckDB's errors as ours; those about columns name the columns there are."""
-
         duckdb = self._duckdb
         try:
             yield

@@ -113,7 +113,7 @@ class ServedModel:
             selection,
             locale=locale,
             rolls_up=rolls_up,
-            least_similarities=self.model.least_similarities,
+            similarity_columns=self.model.similarity_columns,
             labels_file=self.labels_file(head),
         )
         return postprocessors[chosen.name]
