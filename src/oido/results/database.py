@@ -38,9 +38,9 @@ _COMMON_AND_LATIN = re.compile(r"(.+) \(([A-Z][a-z-]+(?: [a-z-]+){1,2})\)")
 """How a label of two names is written."""
 _MISSING = tr("a results folder is read with DuckDB and pyarrow; run: pip install 'oido[archive]'")
 _CLOCK_BATCH = 1 << 14
-_UNSET_2000 = ("1999-12-31 10:00+00", "2000-03-31 12:00+00")
+_UNSET_2000 = ("1999-12-31 10:00:00+00", "2000-03-31 12:00:00+00")
 """The days from 1 January 2000 on, in any zone, as many as of the other years of such clocks."""
-_SINCE = "2005-01-01 00:00+00"
+_SINCE = "2005-01-01 00:00:00+00"
 
 
 class Database(AbstractContextManager["Database"]):
