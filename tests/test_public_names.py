@@ -23,6 +23,7 @@ PUBLIC = [
     "ClassificationResult",
     "Clip",
     "CorruptAudioError",
+    "DamagedResultsError",
     "Dataset",
     "EmbeddingResult",
     "EmptyAudioError",
