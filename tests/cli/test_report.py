@@ -69,6 +69,23 @@ def test_options_reach_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "Perro" in text
 
 
+def test_gaps_are_told_by_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    names = [f"fell/20231015_{hour:02d}0000.wav" for hour in range(6, 12)]
+    names += [f"marsh/20231015_{hour:02d}0000.wav" for hour in (6, 11)]
+    maker.commit({"recordings": [recording(name, 3600.0) for name in names]})
+    for words, told in (
+        ((), "1 gap of more than 3600 s, at 1 of 2 sites"),
+        (
+            ("--gap", "20000"),
+            "0 gaps of more than 20000 s between the first and the last recording of a site",
+        ),
+        (("--site", "2023{site}_*.wav", "--gap", "60"), "0 gaps of more than 60 s"),
+    ):
+        assert run(str(maker.folder), *words) == 0
+        assert f"from 2023-10-15 06:00 to 2023-10-15 12:00 UTC, {told}\n" in capsys.readouterr().out
+
+
 def test_what_is_wrong_is_told_first(tmp_path: Path) -> None:
     maker = FolderMaker(tmp_path / "results")
     folder = str(maker.folder)

@@ -72,6 +72,15 @@ def full_archive(folder: Path) -> Path:
     return maker.folder
 
 
+def archive_of_two_sites(folder: Path) -> Path:
+    """One site records each hour of a morning, the other pauses for four of them."""
+    maker = FolderMaker(folder)
+    names = [f"fell/20231015_{hour:02d}0000.wav" for hour in range(6, 12)]
+    names += [f"marsh/20231015_{hour:02d}0000.wav" for hour in (6, 11)]
+    maker.commit({"recordings": [recording(name, 3600.0) for name in [*names, "marsh/x.wav"]]})
+    return maker.folder
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     from oido.results import Clock
@@ -122,6 +131,22 @@ def test_what_it_tells(pages: dict[str, str]) -> None:
     assert "By month" not in text
 
 
+@pytest.mark.parametrize(
+    ("gap_seconds", "remark"),
+    [
+        (3600.0, "1 gap longer than 1 h: 4 h"),
+        (18_000.0, "no gap longer than 5 h between the first and the last recording of a site"),
+    ],
+)
+def test_gaps_are_those_of_each_site(tmp_path: Path, gap_seconds: float, remark: str) -> None:
+    with Results(str(archive_of_two_sites(tmp_path / "results"))) as results:
+        text = Reader(html_page(summarize(results, gap_seconds=gap_seconds))).text
+    assert remark in text
+    assert ("marsh 2023-10-15 07:00 2023-10-15 11:00 4 h" in text) == (gap_seconds == 3600.0)
+    assert "first recorded last recorded gaps gap hours" in text
+    assert "2023-10-15 06:00 2023-10-15 12:00 0 0.00" in text, "the fell's row"
+
+
 def test_spanish_is_complete(pages: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     text = Reader(pages["es"]).text
     assert "Lo que se ha oído en results" in text
@@ -153,6 +178,9 @@ def test_every_text_of_the_page_has_a_translation(
     maker.commit({"recordings": [recording("20231015_060000.wav", 9.0)]})
     with Results(str(maker.folder)) as results:
         html_page(summarize(results), "es")
+    for gap_seconds in (3600.0, 18_000.0):
+        with Results(str(archive_of_two_sites(tmp_path / f"{gap_seconds}"))) as results:
+            html_page(summarize(results, gap_seconds=gap_seconds), "es")
     assert asked - set(SPANISH) == set()
     assert [t for t in asked if SPANISH[t].count("{}") != t.count("{}")] == []
 

@@ -216,18 +216,20 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
         )
     if coverage.first is not None and coverage.last is not None:
         first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (coverage.first, coverage.last))
-        gaps = _count(coverage.gap_count, "gap")
-        print(
-            shown(
-                tr(
-                    "from {first} to {last} UTC, {gaps} of more than {gap_seconds:g} s",
-                    first=first,
-                    last=last,
-                    gaps=gaps,
-                    gap_seconds=s.gap_seconds,
-                )
-            )
+        text = tr(
+            "from {first} to {last} UTC, {gaps} of more than {gap_seconds:g} s",
+            first=first,
+            last=last,
+            gaps=_count(coverage.gap_count, "gap"),
+            gap_seconds=s.gap_seconds,
         )
+        some, sites = coverage.sites_with_gaps, len(coverage.sites)
+        where = ""
+        if some and sites > 1:
+            where = tr(", at {some:,} of {sites:,} sites", some=some, sites=sites)
+        elif not coverage.gap_count and sites > 1:
+            where = tr(" between the first and the last recording of a site")
+        print(shown(f"{text}{where}"))
     if s.with_sound > s.timed:
         print(
             shown(

@@ -48,6 +48,7 @@ def html_page(
 
     used = {} if s.threshold is None else {"detection.threshold": words.number(s.threshold, 2)}
     label_days, label_days_recorded = _label_days(s, words)
+    several_sites = len(s.sites) > 1
     return render(
         "archive.html",
         "archive",
@@ -71,13 +72,28 @@ def html_page(
         else [],
         max_seconds=f"{MOST_SECONDS:g}",
         without_clips=_without_clips(examples, words) if examples else [],
-        tables_of_sites=_counts(s.sites, ("site",), words),
+        tables_of_sites=_counts(
+            [
+                {
+                    name: minute(value) if isinstance(value, datetime) else value
+                    for name, value in row.items()
+                }
+                for row in s.sites
+            ],
+            ("site", "first_recorded", "last_recorded"),
+            words,
+        ),
         tables=[
             (", ".join(map(words, keys)), _counts(table.to_pylist(), keys, words))
             for keys, table in tables.items()
         ],
         gaps=[
-            (minute(gap.start), minute(gap.end), words.duration(gap.seconds))
+            (
+                *([words("all") if gap.site is None else gap.site or "–"] * several_sites),
+                minute(gap.start),
+                minute(gap.end),
+                words.duration(gap.seconds),
+            )
             for gap in s.coverage.gaps
         ],
         failure_kinds=[
@@ -100,6 +116,10 @@ _HEADS = {
     name.replace(" ", "_"): name
     for name in (
         tr("site"),
+        tr("first recorded"),
+        tr("last recorded"),
+        tr("gaps"),
+        tr("gap hours"),
         tr("events per hour"),
         tr("recordings with events"),
         tr("event seconds"),

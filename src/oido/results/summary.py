@@ -6,19 +6,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.results.clock import zone_named
 from oido.results.copies import Copies, copies_in
+from oido.results.coverage import Coverage, coverage_of
 from oido.results.results import Results
-from oido.results.tallies import LITTLE, counted, tally, thresholds_of
+from oido.results.tallies import LITTLE, counted, site_of, tally, thresholds_of
 from oido.writers.query_tables import plain_value
-
-MOST_GAPS = 100
-
 
 _FAILURE_TEXTS = {
     "AudioNotFoundError": tr("not there, or not readable"),
@@ -32,68 +30,6 @@ _FAILURE_TEXTS = {
 def failure_text(kind: str) -> str:
     """What a kind of failure, which is the name of an error, is for people."""
     return _FAILURE_TEXTS.get(kind, kind)
-
-
-@dataclass(frozen=True)
-class CoverageGap:
-    """A stretch without a recording, in UTC."""
-
-    start: datetime
-    end: datetime
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What the clock saw of the recordings whose time is known.
-
-    first, last: when the first began and the last ended, UTC; None if no time is known. seconds:
-    with at least one recording. gaps: the longest, longest first, at most 100 of ``gap_count``,
-    which take ``gap_seconds``.
-    """
-
-    first: datetime | None
-    last: datetime | None
-    seconds: float
-    gaps: tuple[CoverageGap, ...]
-    gap_count: int
-    gap_seconds: float
-
-
-_SPANS = """
-    spans AS (
-        SELECT recorded_at AS start,
-            recorded_at + to_microseconds(CAST(round(duration * 1e6) AS BIGINT)) AS stop
-        FROM recordings WHERE recorded_at IS NOT NULL AND duration > 0
-    ),
-    ordered AS (
-        SELECT start, stop, max(stop) OVER (
-            ORDER BY start, stop ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS before FROM spans
-    )"""
-
-
-def _gaps_of(results: Results, gap_seconds: float) -> Coverage:
-    """Coverage by the clock, and the gaps longer than this."""
-    total = _rows_of(
-        results,
-        f"""WITH {_SPANS} SELECT min(start) AS first, max(stop) AS last,
-            coalesce(sum(greatest(epoch(stop) - epoch(greatest(start, coalesce(before, start))), 0)
-            ), 0) AS seconds FROM ordered""",
-    )[0]
-    found = _rows_of(
-        results,
-        f"""WITH {_SPANS} SELECT before, start, epoch(start) - epoch(before) AS seconds,
-            count(*) OVER () AS count, sum(epoch(start) - epoch(before)) OVER () AS total
-        FROM ordered WHERE epoch(start) - epoch(before) > {float(gap_seconds)!r}
-        ORDER BY seconds DESC, start LIMIT {MOST_GAPS}""",
-    )
-    return Coverage(
-        **total,
-        gaps=tuple(CoverageGap(row["before"], row["start"], row["seconds"]) for row in found),
-        gap_count=found[0]["count"] if found else 0,
-        gap_seconds=found[0]["total"] if found else 0.0,
-    )
 
 
 def _rows_of(results: Results, query: str) -> list[dict[str, Any]]:
@@ -189,7 +125,8 @@ class Summary:
     how many times came from where, and how many are doubtful. label, label_days: the one label
     that was asked for, and its events by hour of each day, named ``2023-10-15 06``. threshold: what
     the score (or probability) of an event had to reach; None: the model's own; label_thresholds:
-    of labels that had another. sites: `tally` by site, a row each. compared: recordings that a
+    of labels that had another. sites: `tally` by site, a row each, with when it first and last
+    recorded (UTC, None where no time is known) and its gaps. compared: recordings that a
     taught model compared with what it was taught; unlike: those of them that are unlike all of it.
     copies: recordings that repeat another one, whose events are counted nevertheless.
     """
@@ -253,7 +190,7 @@ def summarize(
     """Count what a report tells.
 
     zone: of hours and days (`zone_named`). gap_seconds: longer stretches without a recording are
-    told. label: one to look at day by day. site: a pattern (`oido.results.tallies.site_of`).
+    gaps. label: one to look at day by day. site: a pattern (`oido.results.tallies.site_of`).
     Raises OptionError, UnknownLabelError.
     """
     if results.clock is None:
@@ -265,6 +202,7 @@ def summarize(
         )
     totals = _rows_of(results, _TOTALS)[0]
     labels = _labels(results, totals["succeeded"], zone)
+    coverage = coverage_of(results, site_of(results, site), gap_seconds)
     if label is not None:
         label = results.label_here(label)
         results.require_label(label, [figures.label for figures in labels])
@@ -284,7 +222,7 @@ def summarize(
         time_doubts=results.doubts,
         zone=zone,
         gap_seconds=gap_seconds,
-        coverage=_gaps_of(results, gap_seconds),
+        coverage=coverage,
         labels=labels,
         by_hour=tuple(
             hours.get(f"{hour:02d}", Period(f"{hour:02d}", 0.0, 0)) for hour in range(24)
@@ -296,9 +234,25 @@ def summarize(
         label_days=() if label is None else periods(results, ["day", "hour"], zone, label),
         threshold=threshold,
         label_thresholds=label_thresholds,
-        sites=tuple(tally(results, ["site"], site=site).to_pylist()),
+        sites=_sites(results, site, coverage),
         copies=copies_in(results),
     )
+
+
+def _sites(
+    results: Results, pattern: str | None, coverage: Coverage
+) -> tuple[Mapping[str, Any], ...]:
+    """A `tally` by site, with what the clock saw of each."""
+    known = {site.site: site for site in coverage.sites}
+    rows = tally(results, ["site"], site=pattern).to_pylist()
+    for row in rows:
+        site = known.get(row["site"] or "")
+        row["first_recorded"], row["last_recorded"] = (
+            (site.first, site.last) if site else (None,) * 2
+        )
+        row["gaps"] = site.gap_count if site else None
+        row["gap_hours"] = site.gap_seconds / 3600 if site else None
+    return tuple(rows)
 
 
 def about(summary: Summary) -> list[tuple[str, Any]]:
