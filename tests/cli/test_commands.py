@@ -60,7 +60,7 @@ WRITES = [
 def test_what_is_written_to_this_computer_goes_to_no_address(
     words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a path, ``s3://bucket/x.csv`` is a file in a folder ``s3:``, which nobody would look for."""
+    """As a path, ``s3://bucket/x.csv`` is a file in a folder ``s3:``, where nobody looks for it."""
     monkeypatch.chdir(tmp_path)
     assert run([*words.split(), "s3://bucket/x.csv"]) == 2
     assert "s3://bucket/x.csv: is an address" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from oido.results.clock import local_time
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.sample_drift import unlike_sample
-from oido.results.tallies import KEYS, site_of, tally
+from oido.results.tallies import KEYS, counted, site_of
 from oido.results.window_scores import PLACE, ScoredWindows, score_windows
 from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers
@@ -42,7 +42,9 @@ class EventCount:
     those that have any, where they are known. unsure: reviews that decide nothing. unreviewed:
     groups with events of which none was reviewed: what is said of them rests on the others. unit:
     what is counted; unlike: sites whose sounds differ from what was reviewed; confirmed: groups of
-    which a review said yes; left_out: reviews of places that were not chosen by chance.
+    which a review said yes; left_out: reviews of places that were not chosen by chance. is_part:
+    a condition chose what is counted, and of which recorded hours that is, nobody knows: it has no
+    recorded_hours.
     """
 
     label: str
@@ -56,6 +58,7 @@ class EventCount:
     unlike: tuple[str, ...] = ()
     confirmed: int = 0
     left_out: int = 0
+    is_part: bool = False
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each group, then one for all: events, true ones with their interval, a rate."""
@@ -71,7 +74,7 @@ class EventCount:
         row: dict[str, Any] = {**dict(zip(self.keys, key)), "label": self.label, self.unit: events}
         row |= {f"true_{self.unit}": round(true.value, 1)}
         row |= {"low": round(true.low, 1), "high": round(true.high, 1)}
-        row["recorded_hours"] = None if hours is None else round(hours, 3)
+        row["recorded_hours"] = None if hours is None else round(hours, 6)
         names = ("true_per_hour", "low_per_hour", "high_per_hour")
         for name, value in zip(names, true):
             row[name] = round(value / hours, 4) if hours else None
@@ -135,7 +138,7 @@ def count_events(
     )
     keys = list(zip(*(found.columns[f"key_{key}"] for key in by))) if by else [()] * len(places)
     numbers: I64 = np.array(list(verdicts), np.int64)
-    counted = count_true(
+    true = count_true(
         found.scores,
         keys,
         numbers,
@@ -149,15 +152,16 @@ def count_events(
     return EventCount(
         found.label,
         tuple(by),
-        counted,
+        true,
         events,
-        _recorded_hours(results, by, zone, site),
+        {} if where else _recorded_hours(results, by, zone, site),
         unsure,
         tuple(key for key in events if key not in seen),
         unit,
         unlike_sample(results, found, numbers, in_halves=unit == "windows"),
         len({keys[n] for n, is_true in verdicts.items() if is_true}),
         len(answers) - len(sample),
+        bool(where),
     )
 
 
@@ -190,11 +194,12 @@ def _recorded_hours(
     if not {*keys} <= {*KEYS}:
         return {}
     found: dict[tuple[Any, ...], float] = {}
-    for row in tally(results, keys, zone=zone, site=site).to_pylist():
+    # Not those of a `tally`, which are rounded: recordings may last a second.
+    for row in results.sql(counted(results, keys, zone=zone, site=site)).to_pylist():
         if "night" in by and row["day"] is not None:
             row["night"] = row["day"] - timedelta(days=int(row["hour"] < 12))
         place = tuple(row.get(key) for key in by)
-        found[place] = found.get(place, 0.0) + row["recorded_hours"]
+        found[place] = found.get(place, 0.0) + row["recorded"] / 3600
     (everything,) = results.sql(
         "SELECT coalesce(sum(duration), 0) / 3600 AS hours FROM recordings WHERE duration > 0"
     ).to_pylist()
