@@ -62,9 +62,11 @@ def save(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def count(maker: FolderMaker, path: Path, *by: str, **options: Any) -> EventCount:
+def count(
+    maker: FolderMaker, path: Path, *by: str, label: str = "owl", **options: Any
+) -> EventCount:
     with Results(str(maker.folder)) as results:
-        return count_events(results, "owl", path, by, **options)
+        return count_events(results, label, path, by, **options)
 
 
 def test_true_events_by_site(maker: FolderMaker, tmp_path: Path) -> None:
@@ -234,14 +236,37 @@ def test_rates_are_of_the_seconds_that_were_recorded(clicks: tuple[FolderMaker, 
     assert "all of them were reviewed" in count_sentences(found)
 
 
-def test_a_condition_leaves_no_rate(clicks: tuple[FolderMaker, Path], tmp_path: Path) -> None:
-    """The hours are those of all recordings, and the events are not."""
+def test_a_condition_has_the_hours_of_its_recordings_or_none(
+    clicks: tuple[FolderMaker, Path], tmp_path: Path
+) -> None:
+    """Those of all recordings are not those of the events that it chose."""
     with LabelStore(tmp_path / "some.db") as store, LabelStore(clicks[1]) as all_of_them:
         some = [a for a in all_of_them.decided("Click").values() if "/a" in a.recording]
         store.add(some[:3])
     with Results(str(clicks[0].folder)) as results:
-        path = tmp_path / "some.db"
-        found = count_events(results, "Click", path, ("file",), where="file like '%/a%'")
-    assert found.counted.n == 4
-    assert [row["true_per_hour"] for row in found.rows()] == [None] * 5
-    assert any(text.startswith("no rates") for text in count_warnings(found))
+        named, scored = (
+            count_events(results, "Click", tmp_path / "some.db", ("file",), where=where)
+            for where in ("file like '%/a%'", "file like '%/a%' and score > 0.1")
+        )
+    assert named.counted.n == scored.counted.n == 4
+    assert named.recorded_hours[()] == pytest.approx(4 / 3600)
+    assert len(named.recorded_hours) == 5
+    assert [row["true_per_hour"] for row in scored.rows()] == [None] * 5
+    assert any(text.startswith("no rates") for text in count_warnings(scored))
+    assert not any(text.startswith("no rates") for text in count_warnings(named))
+
+
+def test_recordings_that_count_twice_are_told(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    files = ["x/río/a.wav", "x/rio/a.wav", "x/rio/b.wav"]
+    events = [event(file, 1.0, 1.5, "Click", 0.5 + ("b" in file) / 4) for file in files]
+    maker.commit({"recordings": [recording(file, 9.0) for file in files], "events": events})
+    with LabelStore(tmp_path / "project.db") as store:
+        store.add(Answer(file, 1.0, 1.5, "Click", "yes", choice="random") for file in files)
+    found = count(maker, tmp_path / "project.db", "site", label="Click")
+    assert found.copies == 1
+    assert any("and count again: 1;" in text for text in count_warnings(found))
+    with LabelStore(tmp_path / "rio.db") as store:
+        store.add(Answer(file, 1.0, 1.5, "Click", "yes", choice="random") for file in files[1:])
+    where = "file not like '%/río/%'"
+    assert count(maker, tmp_path / "rio.db", label="Click", where=where).copies == 0

@@ -94,7 +94,13 @@ def count_warnings(count: EventCount) -> Iterator[str]:
     """What was left out, and which groups the sample does not speak for, and why."""
     if count.left_out:
         yield left_out_text(count.left_out)
-    if count.is_part:
+    if count.copies:
+        yield tr(
+            "recordings of the archive that repeat others, and count again: {copies}; "
+            "`oido report` names some: leave them out with --where, here and in `oido clips`",
+            copies=count.copies,
+        )
+    if not count.recorded_hours:
         yield tr(
             "no rates: how many hours were recorded where the condition is true is not known; "
             "counted by hour or by site, without a condition, each has its rate"
