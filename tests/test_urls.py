@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oido.errors import MissingExtraError, OptionError
-from oido.urls import filesystem_of, is_address
+from oido.urls import filesystem_of, is_address, local_name
 
 
 def test_an_address_is_what_begins_so_and_is_no_file(
@@ -39,3 +39,12 @@ def test_streams_are_no_stores_and_stores_may_be_out_of_reach() -> None:
             filesystem_of(url)
     with pytest.raises(OptionError, match=r"ftp://127.0.0.1:1/a: cannot be reached \(.*refused"):
         filesystem_of("ftp://127.0.0.1:1/a")
+
+
+def test_what_is_written_here_goes_to_no_address() -> None:
+    for path in ("a.csv", "/tmp/a.csv", "C:/a.csv", "a:b/c.csv", "./s3:/bucket/a.csv"):
+        assert local_name(path) == path
+    assert local_name("file:///tmp/a.csv") == "/tmp/a.csv"
+    for url in ("s3://bucket/a.csv", "GS://bucket/out/", "https://x.org/a.csv"):
+        with pytest.raises(OptionError, match=f"{url}: is an address"):
+            local_name(url)

@@ -40,6 +40,24 @@ def without_scheme(path: str, is_there: Callable[[str], bool]) -> str:
     return plain if is_there(plain) else percent_decoded(plain, is_there)
 
 
+def local_name(path: str) -> str:
+    """The path of a file that is on this computer or will be; of ``file://`` what that stands for.
+
+    Raises OptionError for another address: as a path, ``s3://bucket/x.csv`` would be a file in a
+    folder ``s3:`` of this computer.
+    """
+    name = without_scheme(path, os.path.exists)
+    if STORE.match(name):
+        raise OptionError(
+            tr(
+                "{url}: is an address, and this must be a file or folder of this computer; copy it "
+                "to that address, or from it, yourself",
+                url=path,
+            )
+        )
+    return name
+
+
 def percent_decoded(path: str, is_there: Callable[[str], bool]) -> str:
     """The path without the signs of addresses, such as %20 for a space, if that is there."""
     decoded = unquote(path)

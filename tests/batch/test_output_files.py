@@ -209,3 +209,13 @@ def test_a_file_that_the_user_named_ends_the_run(tmp_path: Path) -> None:
     name = str(tmp_path / f"{'n' * 253}.srt")
     with pytest.raises(OutputError, match="File name too long"):
         hear(ResultFiles(name, [], "events", [task(0, "a.wav")]), [task(0, "a.wav")])
+
+
+def test_an_address_is_no_file_of_this_computer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for output in ("s3://bucket/out.csv", "s3://bucket/out/"):
+        with pytest.raises(OptionError, match=f"{output}: is an address"):
+            ResultFiles(output, [format_named("csv")], "events", [task(0, "a.wav")])
+    assert names_in(tmp_path) == []

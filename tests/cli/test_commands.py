@@ -7,6 +7,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,37 @@ def test_every_command_and_option_has_help(name: str, parser: argparse.ArgumentP
         elif not isinstance(action, argparse._VersionAction | argparse._HelpAction):
             positional = not action.option_strings and action.metavar is not None
             assert action.help or positional, f"{name}: {action.dest} lacks help"
+
+
+WRITES = [
+    "query r -o",
+    "report r -o",
+    "report r --json",
+    "clips r --label Dog -o",
+    "find r --like x.wav -o",
+    "find r --like x.wav --index",
+    "count r --label Dog --reviewed c.csv -o",
+    "count r --label Dog --reviewed c.csv --report",
+    "labels show",
+    "train d -o",
+    "train d --report",
+    "calibrate m d -o",
+    "evaluate m d --json",
+    "drift a b --json",
+    "export m -o",
+    "adapt r m --labels p.db -o",
+]
+
+
+@pytest.mark.parametrize("words", WRITES)
+def test_what_is_written_to_this_computer_goes_to_no_address(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a path, ``s3://bucket/x.csv`` is a file in a folder ``s3:``, where nobody looks for it."""
+    monkeypatch.chdir(tmp_path)
+    assert run([*words.split(), "s3://bucket/x.csv"]) == 2
+    assert "s3://bucket/x.csv: is an address" in capsys.readouterr().err
+    assert not (tmp_path / "s3:").exists()
 
 
 @pytest.mark.parametrize("command", [[], ["classify"], ["models"], ["doctor"]])

@@ -110,3 +110,15 @@ def test_no_cell_is_a_formula_and_what_is_written_is_read_back(
     assert {cells["label"] for cells in read} == {"=Dog"}
     monkeypatch.chdir(tmp_path)
     assert sorted(source.name for source in find_sources(["quoted.csv"])) == sorted(FORMULAS)
+
+
+def test_what_is_converted_is_written_to_this_computer(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for output in ("s3://bucket/all.csv", "s3://bucket/labels/"):
+        with pytest.raises(OptionError, match=f"{output}: is an address"):
+            run(folder, "-o", output)
+    assert not (tmp_path / "s3:").exists()
+    assert run(folder, "-o", f"file://{tmp_path}/all.csv") == 0
+    assert (tmp_path / "all.csv").is_file()

@@ -59,3 +59,5 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         run("undo", tmp_path / "p.db")
     with pytest.raises(OptionError, match=r"\.csv, \.txt"):
         run("export", tmp_path / "p.db", "-o", tmp_path / "x.doc")
+    with pytest.raises(OptionError, match=r"s3://b/x\.csv: is an address"):
+        run("export", tmp_path / "p.db", "-o", "s3://b/x.csv")

@@ -130,10 +130,10 @@ def test_a_table_counts_by_what_is_named(
     assert target.read_text("utf-8").splitlines() == [
         "site,day,recordings,recorded_hours,events,events_per_hour,recordings_with_events,"
         "event_seconds,highest_score,threshold",
-        "A,2023-10-14,1,0.0167,1,60.0,1,1.5,0.5,0.2",
-        "A,2023-10-15,1,0.0167,1,60.0,1,1.0,0.75,0.2",
-        "B,2023-10-15,1,0.0333,1,30.0,1,1.0,0.5,0.2",
-        "B,,1,0.0333,0,0.0,0,0.0,,0.2",
+        "A,2023-10-14,1,0.016667,1,60.0,1,1.5,0.5,0.2",
+        "A,2023-10-15,1,0.016667,1,60.0,1,1.0,0.75,0.2",
+        "B,2023-10-15,1,0.033333,1,30.0,1,1.0,0.5,0.2",
+        "B,,1,0.033333,0,0.0,0,0.0,,0.2",
     ]
     assert run(sites, "-o", str(target), "-q", "--locale", "es") == 0
     first, *rows = target.read_text("utf-8").splitlines()
@@ -161,8 +161,8 @@ def test_a_table_is_shown_where_no_file_is_wanted(
     assert "with a score (no probability) of at least 0.2" in shown[-4]
     assert [line.split()[:4] for line in shown[-3:]] == [
         ["site", "recordings", "recorded_hours", "events"],
-        ["A", "1", "0.0333", "1"],
-        ["B", "2", "0.0667", "1"],
+        ["A", "1", "0.03333", "1"],
+        ["B", "2", "0.06667", "1"],
     ]
 
 

@@ -87,6 +87,13 @@ def test_one_channel_and_all_scores_of_frames(classifier, desk):
         np.testing.assert_array_equal(arrays["scores"], result.framewise_scores)
 
 
+def test_an_address_is_no_file_of_this_computer(street, desk):
+    for path in ("s3://bucket/mine.csv", "gs://bucket/out/"):
+        with pytest.raises(oido.OptionError, match=f"{path}: is an address"):
+            street.save(path)
+    assert not Path("s3:").exists()
+
+
 def test_a_named_file_is_replaced_and_a_folder_is_careful(street, desk):
     Path("mine.csv").write_text("old")
     street.save("mine.csv")

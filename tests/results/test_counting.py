@@ -15,14 +15,14 @@ from oido.errors import OptionError
 from oido.models.model import AudioModel
 from oido.results import Results
 from oido.results.clip_files import chosen_events, write_clips
-from oido.results.count_page import count_warnings
+from oido.results.count_page import count_sentences, count_warnings
 from oido.results.counting import EventCount, count_events
 from oido.results.window_sample import chosen_windows
 from oido.results.window_scores import open_head
 from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers
 from tests.results.owl_archives import OwlArchive, make_owls, owl_file
-from tests.results.results_folders import FolderMaker, event
+from tests.results.results_folders import FolderMaker, event, recording
 from tests.results.test_clip_files import tones
 
 FILES = ("north/20231015_203000.wav", "south/20231016_013000.wav")
@@ -62,9 +62,11 @@ def save(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def count(maker: FolderMaker, path: Path, *by: str, **options: Any) -> EventCount:
+def count(
+    maker: FolderMaker, path: Path, *by: str, label: str = "owl", **options: Any
+) -> EventCount:
     with Results(str(maker.folder)) as results:
-        return count_events(results, "owl", path, by, **options)
+        return count_events(results, label, path, by, **options)
 
 
 def test_true_events_by_site(maker: FolderMaker, tmp_path: Path) -> None:
@@ -210,3 +212,61 @@ def test_a_night_has_the_hours_of_two_dates(maker: FolderMaker, tmp_path: Path) 
     assert found.recorded_hours[next(iter(found.counted.groups))] == pytest.approx(
         24 / 3600, abs=1e-3
     )
+
+
+@pytest.fixture
+def clicks(tmp_path: Path) -> tuple[FolderMaker, Path]:
+    """Recordings of one second, each with a click at its begin, and the reviews of all of them."""
+    maker = FolderMaker(tmp_path / "results")
+    files = [f"x/{letter}{n}.wav" for letter in "ab" for n in range(4)]
+    events = [event(file, 0.0, 0.5, "Click") for file in files]
+    maker.commit({"recordings": [recording(file, 1.0) for file in files], "events": events})
+    with LabelStore(tmp_path / "project.db") as store:
+        store.add(Answer(file, 0.0, 0.5, "Click", "yes", choice="random") for file in files)
+    return maker, tmp_path / "project.db"
+
+
+def test_rates_are_of_the_seconds_that_were_recorded(clicks: tuple[FolderMaker, Path]) -> None:
+    """A second is 0.0003 hours, with an error of 8 %."""
+    with Results(str(clicks[0].folder)) as results:
+        found = count_events(results, "Click", clicks[1], ("file",))
+    for row in found.rows():
+        assert row["true_per_hour"] == pytest.approx(3600.0)
+        assert row["true_events"] / row["recorded_hours"] == pytest.approx(3600.0, rel=0.005)
+    assert "all of them were reviewed" in count_sentences(found)
+
+
+def test_a_condition_has_the_hours_of_its_recordings_or_none(
+    clicks: tuple[FolderMaker, Path], tmp_path: Path
+) -> None:
+    """Those of all recordings are not those of the events that it chose."""
+    with LabelStore(tmp_path / "some.db") as store, LabelStore(clicks[1]) as all_of_them:
+        some = [a for a in all_of_them.decided("Click").values() if "/a" in a.recording]
+        store.add(some[:3])
+    with Results(str(clicks[0].folder)) as results:
+        named, scored = (
+            count_events(results, "Click", tmp_path / "some.db", ("file",), where=where)
+            for where in ("file like '%/a%'", "file like '%/a%' and score > 0.1")
+        )
+    assert named.counted.n == scored.counted.n == 4
+    assert named.recorded_hours[()] == pytest.approx(4 / 3600)
+    assert len(named.recorded_hours) == 5
+    assert [row["true_per_hour"] for row in scored.rows()] == [None] * 5
+    assert any(text.startswith("no rates") for text in count_warnings(scored))
+    assert not any(text.startswith("no rates") for text in count_warnings(named))
+
+
+def test_recordings_that_count_twice_are_told(tmp_path: Path) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    files = ["x/río/a.wav", "x/rio/a.wav", "x/rio/b.wav"]
+    events = [event(file, 1.0, 1.5, "Click", 0.5 + ("b" in file) / 4) for file in files]
+    maker.commit({"recordings": [recording(file, 9.0) for file in files], "events": events})
+    with LabelStore(tmp_path / "project.db") as store:
+        store.add(Answer(file, 1.0, 1.5, "Click", "yes", choice="random") for file in files)
+    found = count(maker, tmp_path / "project.db", "site", label="Click")
+    assert found.copies == 1
+    assert any("and count again: 1;" in text for text in count_warnings(found))
+    with LabelStore(tmp_path / "rio.db") as store:
+        store.add(Answer(file, 1.0, 1.5, "Click", "yes", choice="random") for file in files[1:])
+    where = "file not like '%/río/%'"
+    assert count(maker, tmp_path / "rio.db", label="Click", where=where).copies == 0

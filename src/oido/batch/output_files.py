@@ -25,6 +25,7 @@ from oido.errors import OptionError, OutputError
 from oido.messages import text_of, tr
 from oido.paths import is_special
 from oido.types import AnyRow
+from oido.urls import local_name
 from oido.writers.atomic import free_path
 from oido.writers.formats import FORMATS, Format, TableFile, format_of_path
 from oido.writers.written import WrittenFiles
@@ -84,6 +85,7 @@ class ResultFiles(Sink):
         known: Sequence[Format] = FORMATS,
     ) -> None:
         super().__init__()
+        output = local_name(output)
         path = Path(output)
         self._folder = output.endswith(("/", os.sep)) or os.path.isdir(path)
         if not formats:

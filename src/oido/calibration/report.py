@@ -141,7 +141,8 @@ class CalibrationReport:
                 "",
                 tr(
                     "{unlabelled} labels of the model have no clip; they take the "
-                    "pooled sigmoid and no threshold",
+                    "pooled sigmoid and no threshold: their probabilities are as if they "
+                    "were as frequent as these classes, mostly too high; --allow leaves them out",
                     unlabelled=self.unlabelled,
                 ),
             ]

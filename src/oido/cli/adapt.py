@@ -18,10 +18,9 @@ intervals of 95 %. Otherwise the model is kept as it was: no file is written, an
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FATAL, EXIT_OK, print_line, print_message
 from oido.messages import tr
@@ -37,7 +36,7 @@ def add_parser(commands: Any) -> None:
     add.results()
     add("model MODEL.tflite", "what `oido train --embeddings-only` wrote")
     add("--labels FILE", "the label store with reviews of this archive", required=True)
-    add("-o, --output FILE.tflite", "the adapted model", type=Path, required=True)
+    add("-o, --output FILE.tflite", "the adapted model", type=local_path, required=True)
     add(
         "--site PATTERN",
         "where the site stands in a name, such as '{site}_*.wav' (default: the first folder that "

@@ -18,6 +18,7 @@ from oido.cli.place import add_place
 from oido.cli.terminal import EXIT_OK
 from oido.messages import tr
 from oido.options import FLAG, LABELS, OPTIONS
+from oido.urls import local_name
 
 Command = Callable[[argparse.Namespace], int | None]
 """What runs a command; returns its exit code, or None: all is well."""
@@ -103,7 +104,7 @@ class Arguments:
             "--map FILE",
             "the model's names for labels of the data: a table of two columns, such as "
             '"Baby_cry","Baby cry, infant cry"',
-            type=Path,
+            type=local_path,
             dest="label_map",
         )
 
@@ -162,7 +163,7 @@ class Arguments:
         self(
             "--model FILE",
             "the model whose embeddings the archive keeps, if it is one of your own",
-            type=Path,
+            type=local_path,
         )
 
     def results(self) -> None:
@@ -230,6 +231,11 @@ def add_command(commands: Any, name: str, run: Command | None, text: str | None)
     if run is not None:
         parser.set_defaults(run=lambda args: run(args) or EXIT_OK)
     return Arguments(parser)
+
+
+def local_path(text: str) -> Path:
+    """A type of arguments: a file or folder of this computer, and no address. OptionError."""
+    return Path(local_name(text))
 
 
 def above_zero(text: str) -> float:

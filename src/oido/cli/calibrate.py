@@ -16,10 +16,9 @@ than the scores as they are, nothing is written (exit code 1) but with --force.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import (
     fetch_model,
     load_dataset,
@@ -44,7 +43,7 @@ def add_parser(commands: Any) -> None:
         "-o, --output FILE",
         "the model with its calibration, .tflite; the calibration alone, .json; or the Task "
         "Library's calibration file, .csv (repeat for several)",
-        type=Path,
+        type=local_path,
         action="append",
         default=[],
     )
@@ -63,14 +62,14 @@ def add_parser(commands: Any) -> None:
     )
     add.options("head")
     add.label_map()
-    add("--json FILE", "every figure, as .json", type=Path)
+    add("--json FILE", "every figure, as .json", type=local_path)
     add("--seed N", "of folds (default 0)", type=int, default=0)
     add_existing = add.group("a calibration that you have, in place of DATA")
     add_existing(
         "--from FILE",
         "the Task Library's file, a line scale,slope,offset[,min_score] per label, or a .json",
         dest="existing",
-        type=Path,
+        type=local_path,
     )
     add_existing(
         "--transformation",

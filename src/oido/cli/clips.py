@@ -20,10 +20,9 @@ are there whatever their score, so that `oido count` misses nothing that is belo
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results
 from oido.cli.terminal import EXIT_FAILED_FILES, print_message
 from oido.errors import OptionError
@@ -35,7 +34,12 @@ def add_parser(commands: Any) -> None:
     add = add_command(commands, "clips", _run, __doc__)
     add.results()
     add("--label LABEL", "events of this label; with --from, what the clips are called")
-    add("--from FILE.csv", "rows that `oido find` or `oido query` wrote", type=Path, dest="table")
+    add(
+        "--from FILE.csv",
+        "rows that `oido find` or `oido query` wrote",
+        type=local_path,
+        dest="table",
+    )
     add("--where CONDITION", "only events for which this is true, in SQL")
     add.windows()
     add("--count N", "how many clips at most (default 50)", type=int, default=50)
@@ -54,7 +58,7 @@ def add_parser(commands: Any) -> None:
         "differs)",
     )
     add_output = add.group("output")
-    add_output("-o, --output FOLDER", "where the clips go", type=Path, required=True)
+    add_output("-o, --output FOLDER", "where the clips go", type=local_path, required=True)
     add_output("--format FORMAT", "flac (default) or wav", choices=("flac", "wav"), default="flac")
     add_output.quiet()
     add.clock()

@@ -25,7 +25,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
 from oido.messages import tr
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     add = add_command(commands, "count", _run, __doc__)
     add.results()
     add("--label LABEL", "events of this label", required=True)
-    add("--reviewed FILE.csv", "clips.csv with its verdicts", type=Path, required=True)
+    add("--reviewed FILE.csv", "clips.csv with its verdicts", type=local_path, required=True)
     add("--by KEY[,KEY…]", "site (default), day, night, hour, file, or several", default="site")
     add("--where CONDITION", "only events for which this is true, as for `oido clips`")
     add.windows()
@@ -50,8 +50,8 @@ def add_parser(commands: Any) -> None:
     )
     add("--hours-in ZONE", "the zone of days, nights and hours (default UTC)", default="UTC")
     add_output = add.group("output")
-    add_output("-o, --output FILE.csv", "a table", type=Path)
-    add_output("--report FILE.html", "a page with plots and tables", type=Path)
+    add_output("-o, --output FILE.csv", "a table", type=local_path)
+    add_output("--report FILE.html", "a page with plots and tables", type=local_path)
     add_output.quiet("errors only")
     add.clock()
 

@@ -16,10 +16,9 @@ found; "shifted" in the JSON file is for programs.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import fetch_model, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_report
 from oido.messages import tr
@@ -37,7 +36,7 @@ def add_parser(commands: Any) -> None:
         type=float,
         default=0.05,
     )
-    add("--json FILE", "every figure, as .json", type=Path)
+    add("--json FILE", "every figure, as .json", type=local_path)
     add.quiet()
 
 

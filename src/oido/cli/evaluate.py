@@ -15,10 +15,9 @@ the model's name by --map.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import (
     fetch_model,
     load_dataset,
@@ -40,9 +39,9 @@ def add_parser(commands: Any) -> None:
     add(
         "--report FILE",
         "the report as one page, .html, with pictures and the worst mistakes to hear",
-        type=Path,
+        type=local_path,
     )
-    add("--json FILE", "every figure, as .json", type=Path)
+    add("--json FILE", "every figure, as .json", type=local_path)
     add(
         "--events",
         "judge events too, by their times: collars, 1 s segments, PSDS (needs oido[evaluate])",

@@ -16,10 +16,9 @@ the Task Library. It is run on several windows, and compared with oido, before i
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import fetch_model
 from oido.cli.terminal import print_line
 from oido.messages import shown, tr
@@ -29,7 +28,7 @@ def add_parser(commands: Any) -> None:
     """Add ``oido export``."""
     add = add_command(commands, "export", _run, __doc__)
     add("model NAME-or-FILE", "see `oido models list`")
-    add("-o, --output FILE", "the file; .tflite or .onnx", type=Path, required=True)
+    add("-o, --output FILE", "the file; .tflite or .onnx", type=local_path, required=True)
     add("--format", "if the file's name does not say it", choices=("tflite", "onnx"))
     add(
         "--precision",

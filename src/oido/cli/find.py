@@ -22,10 +22,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
@@ -68,11 +67,13 @@ def add_parser(commands: Any) -> None:
     add(
         "--index FOLDER",
         "where the index is kept (default: search-index in the archive)",
-        type=Path,
+        type=local_path,
     )
     add.embedding_model()
     add_output = add.group("output")
-    add_output("-o, --output FILE", "write a file: .csv, .jsonl, .json or .parquet", type=Path)
+    add_output(
+        "-o, --output FILE", "write a file: .csv, .jsonl, .json or .parquet", type=local_path
+    )
     add_output(
         "--format FORMAT",
         "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",

@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from oido.cli.arguments import Arguments, add_command
+from oido.cli.arguments import Arguments, add_command, local_path
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
 from oido.messages import tr
@@ -56,7 +55,7 @@ def add_parser(commands: Any) -> None:
 
 def _with_store(actions: Any, name: str, run: Any) -> Arguments:
     add = add_command(actions, name, run, run.__doc__)
-    add("store STORE", "the database, such as project.db", type=Path)
+    add("store STORE", "the database, such as project.db", type=local_path)
     return add
 
 
@@ -149,7 +148,7 @@ def _export(args: argparse.Namespace) -> None:
     from oido.search.label_store import LabelStore
     from oido.search.label_tables import write_answers
 
-    path = Path(args.output)
+    path = local_path(args.output)
     is_folder = args.output.endswith("/") or path.is_dir()
     kinds = {".csv": "csv", ".txt": "raven", SUFFIX: "hoplite"}
     if not is_folder and path.suffix.lower() not in kinds:

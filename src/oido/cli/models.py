@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import fetch_model
 from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
         f"see `oido models list` (default {DEFAULT_MODEL}, or what --from-file is)",
         nargs="?",
     )
-    add_fetching("--from-file FILE", "take it from this file, not from the net", type=Path)
+    add_fetching("--from-file FILE", "take it from this file, not from the net", type=local_path)
     add_fetching(
         "--accept-licence LICENCE",
         "of a model whose licence asks more than a notice: you have read and accept it; kept",
@@ -66,11 +66,11 @@ def add_parser(commands: Any) -> None:
     add_info.options("labels_file")
     add_place(add_info)
     add_annotating = add_command(actions, "annotate", _annotate, _annotate.__doc__)
-    add_annotating("file FILE", "the .tflite", type=Path)
+    add_annotating("file FILE", "the .tflite", type=local_path)
     add_annotating(
         "--labels TEXT-FILE",
         "a label per line, in the order of the scores (repeat for each output)",
-        type=Path,
+        type=local_path,
         action="append",
         required=True,
     )
@@ -100,7 +100,7 @@ def add_parser(commands: Any) -> None:
     add_annotating(
         "-o, --output FILE",
         "write here (default: replace FILE, and keep it as FILE.orig, FILE.orig2, …)",
-        type=Path,
+        type=local_path,
     )
     add_command(actions, "verify", _verify, _verify.__doc__)
 

@@ -22,10 +22,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
@@ -55,7 +54,7 @@ def add_parser(commands: Any) -> None:
         type=int,
     )
     add_output = add.group("output")
-    add_output("-o, --output FILE", "write a file", type=Path)
+    add_output("-o, --output FILE", "write a file", type=local_path)
     add_output(
         "--format FORMAT",
         "table (for reading, the default), csv, jsonl, json, parquet; a file's name tells it",

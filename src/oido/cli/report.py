@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, require_suffix
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     """Add ``oido report``."""
     add = add_command(commands, "report", _run, __doc__)
     add.results()
-    add("-o, --output FILE", "the page (.html), or tables (.csv, .xlsx)", type=Path)
+    add("-o, --output FILE", "the page (.html), or tables (.csv, .xlsx)", type=local_path)
     add(
         "--by KEY[,KEY…]",
         "what is counted together, one or several of file, site, day, hour, label: the table that "
@@ -55,7 +55,7 @@ def add_parser(commands: Any) -> None:
         "where the site stands in a name, such as '{site}_*.wav', or in a path, with a slash, such "
         "as '{site}/*/*.wav'; or a regular expression (default: the first folder that differs)",
     )
-    add("--json FILE.json", "every figure", type=Path)
+    add("--json FILE.json", "every figure", type=local_path)
     add("--label LABEL", "one label, day by day and hour by hour; in tables, no other")
     add(
         "--examples N",

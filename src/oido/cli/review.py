@@ -28,7 +28,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.browser import open_page
 from oido.cli.find import print_meanings
 from oido.cli.options import open_results, require_suffix, require_writable
@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--project FILE.db",
         "where the answers go, made if there is none (default project.db)",
-        type=Path,
+        type=local_path,
         default=Path("project.db"),
     )
     add("--by NAME", "who answers (default: the user's name; with --host, the page asks)")
@@ -62,7 +62,10 @@ def add_parser(commands: Any) -> None:
     add_asked("--label LABEL", "places of this label; with --from, what the rows are asked to be")
     add_asked("--where CONDITION", "only places for which this is true, in SQL")
     add_asked(
-        "--from FILE.csv", "rows that `oido find` or `oido query` wrote", type=Path, dest="table"
+        "--from FILE.csv",
+        "rows that `oido find` or `oido query` wrote",
+        type=local_path,
+        dest="table",
     )
     add_asked(
         "--choose HOW",
@@ -114,7 +117,7 @@ def add_parser(commands: Any) -> None:
     add_asked(
         "--index FOLDER",
         "of novel and --learn: where the index is kept (default: search-index in the archive)",
-        type=Path,
+        type=local_path,
     )
     add_asked.embedding_model()
     add_served = add.group("where it is served")
@@ -132,7 +135,7 @@ def add_parser(commands: Any) -> None:
     add_output(
         "-o, --output FILE.tflite",
         "with --learn: where the page writes what was learnt (default LABEL.tflite)",
-        type=Path,
+        type=local_path,
     )
     add_output.quiet("errors only")
     add.clock()

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import fetch_model
 from oido.cli.terminal import data_output, print_message
 from oido.errors import OptionError
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
     for add in (add_show, add_edit):
         add("model NAME-or-FILE", "a model, or a calibration.json")
         add.options("head")
-    add_edit("-o, --output FILE", "write here", type=Path)
+    add_edit("-o, --output FILE", "write here", type=local_path)
     add_edit(
         "--set LABEL=P",
         "a label's new threshold, 0 to 1 (may be repeated)",
@@ -52,7 +52,10 @@ def add_parser(commands: Any) -> None:
         "--unset LABEL", "forget a label's threshold (may be repeated)", action="append", default=[]
     )
     add_edit(
-        "--from FILE", "many new ones, as CSV (label,threshold) or JSON", dest="new_file", type=Path
+        "--from FILE",
+        "many new ones, as CSV (label,threshold) or JSON",
+        dest="new_file",
+        type=local_path,
     )
 
 

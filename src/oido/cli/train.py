@@ -22,10 +22,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oido.cli.arguments import above_zero, add_command
+from oido.cli.arguments import above_zero, add_command, local_path
 from oido.cli.options import fetch_model, load_dataset, require_suffix, require_writable
 from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_line, print_message, print_report
 from oido.errors import OptionError, require_packages
@@ -42,10 +41,10 @@ def add_parser(commands: Any) -> None:
     add(
         "-o, --output FILE",
         "write the classifier here (.tflite, .onnx; of a student .tflite, .cc, .c or .h)",
-        type=Path,
+        type=local_path,
     )
     add("--background FOLDER", "recordings of anything else, as clips without an event")
-    add("--report FILE.html", "write what is known of it (.html, .json)", type=Path)
+    add("--report FILE.html", "write what is known of it (.html, .json)", type=local_path)
     add("--check", "only tell what is in the data, and what is wrong")
     add.options("model", help="whose embeddings are built on (default yamnet/classification)")
     add("--seed N", "of all chance (default 0)", type=int, default=0)
@@ -76,7 +75,7 @@ def add_parser(commands: Any) -> None:
         "microcontrollers (a minute or two; needs oido[torch])",
     )
     add("--from FILE", "with --student: the taught model to learn from", dest="teacher")
-    add("--c-array FILE", "with --student: write it as an array of C, too (.cc)", type=Path)
+    add("--c-array FILE", "with --student: write it as an array of C, too (.cc)", type=local_path)
     add(
         "--max-minutes, --minutes M",
         "with --finetune or --student: stop after so long",

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import argparse
 from inspect import getdoc
-from pathlib import Path
 from typing import Any
 
-from oido.cli.arguments import add_command
+from oido.cli.arguments import add_command, local_path
 from oido.cli.options import fetch_model
 from oido.cli.terminal import print_line
 from oido.messages import tr
@@ -35,7 +34,7 @@ def add_parser(commands: Any) -> None:
     actions = add_command(commands, "web", None, __doc__).actions()
     examples = "".join((__doc__ or "").partition("examples:")[1:])
     add = add_command(actions, "export", _export, f"{getdoc(_export)}\n\n{examples}")
-    add("folder FOLDER", "where to", type=Path)
+    add("folder FOLDER", "where to", type=local_path)
     add(
         "--model NAME-or-FILE",
         "a model to choose in the page, may be repeated; the first is the one that it opens "

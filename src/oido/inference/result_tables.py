@@ -17,6 +17,7 @@ from oido.arrays import F32, F64
 from oido.errors import OptionError, needs_extra
 from oido.messages import tr
 from oido.types import AnyRow, Event, Row
+from oido.urls import local_name
 from oido.writers.base import ALSO, CALIBRATED, COLUMNS
 from oido.writers.formats import (
     CALIBRATED_FORMATS,
@@ -85,6 +86,7 @@ def save_rows(
     """
     if not path:
         raise OptionError(tr("say which file, such as events.csv"))
+    path = local_name(path)
     arrays = FRAME_FORMAT._replace(writer=partial(FRAME_FORMAT.writer, labels=labels))
     known = (*for_spreadsheets(CALIBRATED_FORMATS if calibrated else FORMATS), arrays)
     target, record = Path(path), None

@@ -25,6 +25,7 @@ from oido.messages import tr
 from oido.paths import paths_below_shared
 from oido.results.results import Results
 from oido.types import AnyRow, EmbeddingRow, Row
+from oido.urls import local_name
 from oido.writers.annotations import Place, RavenListWriter
 from oido.writers.atomic import write_json
 from oido.writers.base import ALSO, START_AT
@@ -90,6 +91,7 @@ def convert(
                 tables=", ".join(_TABLES),
             )
         )
+    output = local_name(output)
     inside = f"{os.path.realpath(output)}{os.sep}".startswith(
         f"{os.path.realpath(results.url)}{os.sep}"
     )

@@ -27,7 +27,7 @@ class Copies:
     files: tuple[tuple[str, str], ...] = ()
 
 
-_COPIES = f"""
+_COPIES = """
     WITH heard AS (
         SELECT file, count(*) AS events,
             bit_xor(hash(channel, label_index, start_time, end_time, score)) AS sound
@@ -41,15 +41,16 @@ _COPIES = f"""
             PARTITION BY size, tags, duration, channels, sample_rate, windows, rows, events, sound,
                 clip ORDER BY file
         ) AS first
-        FROM recordings JOIN heard USING (file) LEFT JOIN whole USING (file)
+        FROM (SELECT * FROM recordings WHERE ({where}
+        )) JOIN heard USING (file) LEFT JOIN whole USING (file)
     )
     SELECT file, first, count(*) OVER () AS recordings, sum(events) OVER () AS events
-    FROM same WHERE file <> first ORDER BY file LIMIT {MOST_COPIES}"""
+    FROM same WHERE file <> first ORDER BY file LIMIT {most}"""
 
 
-def copies_in(results: Results) -> Copies:
-    """Those of an archive."""
-    rows = results.sql(_COPIES).to_pylist()
+def copies_in(results: Results, where: str = "true") -> Copies:
+    """Those of an archive; where: a condition in SQL, which recordings are looked at."""
+    rows = results.sql(_COPIES.format(where=where, most=MOST_COPIES)).to_pylist()
     if not rows:
         return Copies()
     files = tuple((row["file"], row["first"]) for row in rows)

@@ -49,7 +49,9 @@ def count_sentences(count: EventCount) -> Iterator[str]:
         )
     more = counted.more_reviews
     reviews = (
-        tr("from 1 review; {more_reviews} more would about halve that", more_reviews=more)
+        tr("all of them were reviewed")
+        if counted.reviewed == counted.n
+        else tr("from 1 review; {more_reviews} more would about halve that", more_reviews=more)
         if counted.reviewed == 1
         else tr(
             "from {reviewed} reviews; {more_reviews} more would about halve that",
@@ -92,6 +94,17 @@ def count_warnings(count: EventCount) -> Iterator[str]:
     """What was left out, and which groups the sample does not speak for, and why."""
     if count.left_out:
         yield left_out_text(count.left_out)
+    if count.copies:
+        yield tr(
+            "recordings of the archive that repeat others, and count again: {copies}; "
+            "`oido report` names some: leave them out with --where, here and in `oido clips`",
+            copies=count.copies,
+        )
+    if not count.recorded_hours:
+        yield tr(
+            "no rates: how many hours were recorded where the condition is true is not known; "
+            "counted by hour or by site, without a condition, each has its rate"
+        )
     for key in count.counted.apart:
         yield tr(
             "{name}: its reviews differ from the others' at the same scores; review more of it",

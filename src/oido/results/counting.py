@@ -20,10 +20,11 @@ from oido.messages import tr
 from oido.models.labels import is_same
 from oido.models.tflite.taught_head import TaughtHead
 from oido.results.clock import local_time
+from oido.results.copies import copies_in
 from oido.results.query_text import quoted
 from oido.results.results import Results
 from oido.results.sample_drift import unlike_sample
-from oido.results.tallies import KEYS, site_of, tally
+from oido.results.tallies import counted, site_of
 from oido.results.window_scores import PLACE, ScoredWindows, score_windows
 from oido.search.label_store import Answer, LabelStore
 from oido.search.label_tables import read_answers
@@ -42,7 +43,10 @@ class EventCount:
     those that have any, where they are known. unsure: reviews that decide nothing. unreviewed:
     groups with events of which none was reviewed: what is said of them rests on the others. unit:
     what is counted; unlike: sites whose sounds differ from what was reviewed; confirmed: groups of
-    which a review said yes; left_out: reviews of places that were not chosen by chance.
+    which a review said yes; left_out: reviews of places that were not chosen by chance. copies:
+    recordings of the archive that repeat another, so that what is in them counts again.
+    recorded_hours is empty where a condition looks at more than the names of recordings: of how
+    many hours that is, nobody knows.
     """
 
     label: str
@@ -56,6 +60,7 @@ class EventCount:
     unlike: tuple[str, ...] = ()
     confirmed: int = 0
     left_out: int = 0
+    copies: int = 0
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each group, then one for all: events, true ones with their interval, a rate."""
@@ -71,7 +76,7 @@ class EventCount:
         row: dict[str, Any] = {**dict(zip(self.keys, key)), "label": self.label, self.unit: events}
         row |= {f"true_{self.unit}": round(true.value, 1)}
         row |= {"low": round(true.low, 1), "high": round(true.high, 1)}
-        row["recorded_hours"] = None if hours is None else round(hours, 3)
+        row["recorded_hours"] = None if hours is None else round(hours, 6)
         names = ("true_per_hour", "low_per_hour", "high_per_hour")
         for name, value in zip(names, true):
             row[name] = round(value / hours, 4) if hours else None
@@ -135,7 +140,7 @@ def count_events(
     )
     keys = list(zip(*(found.columns[f"key_{key}"] for key in by))) if by else [()] * len(places)
     numbers: I64 = np.array(list(verdicts), np.int64)
-    counted = count_true(
+    true = count_true(
         found.scores,
         keys,
         numbers,
@@ -146,18 +151,21 @@ def count_events(
     for each in keys:
         events[each] = events.get(each, 0) + 1
     seen = {keys[n] for n in verdicts}
+    recordings = _named(results, where)
+    hours = {} if recordings is None else _recorded_hours(results, by, zone, site, recordings)
     return EventCount(
         found.label,
         tuple(by),
-        counted,
+        true,
         events,
-        _recorded_hours(results, by, zone, site),
+        hours,
         unsure,
         tuple(key for key in events if key not in seen),
         unit,
         unlike_sample(results, found, numbers, in_halves=unit == "windows"),
         len({keys[n] for n, is_true in verdicts.items() if is_true}),
         len(answers) - len(sample),
+        copies_in(results, recordings or "true").recordings,
     )
 
 
@@ -181,24 +189,40 @@ def _scored_events(
     return ScoredWindows(name, columns, np.array(columns.pop("value"), np.float64))
 
 
+def _named(results: Results, where: str | None) -> str | None:
+    """The condition, if it looks at nothing but the names of recordings; None: at events, too."""
+    if not where:
+        return "true"
+    try:
+        results.sql(f"SELECT file FROM (SELECT file FROM recordings) WHERE ({where}\n) LIMIT 1")
+    except OptionError:
+        return None
+    return where
+
+
 def _recorded_hours(
-    results: Results, by: Sequence[str], zone: str, site: str | None
+    results: Results, by: Sequence[str], zone: str, site: str | None, where: str
 ) -> dict[tuple[Any, ...], float]:
-    """Of each group, and of everything under the empty one."""
+    """Of each group, and of everything under the empty one; of the recordings of the condition."""
     # A night is the later half of a day and the earlier half of the next.
     keys = tuple(dict.fromkeys(k for key in by for k in (_NIGHT if key == "night" else (key,))))
-    if not {*keys} <= {*KEYS}:
-        return {}
-    found: dict[tuple[Any, ...], float] = {}
-    for row in tally(results, keys, zone=zone, site=site).to_pylist():
+    files: set[str] | None = None
+    if where != "true":
+        keys = tuple(dict.fromkeys((*keys, "file")))
+        files = {*results.sql(f"SELECT file FROM recordings WHERE ({where}\n)")["file"].to_pylist()}
+    found: dict[tuple[Any, ...], float] = {(): 0.0}
+    # Not those of a `tally`, which are rounded: recordings may last a second.
+    for row in results.sql(counted(results, keys, zone=zone, site=site)).to_pylist():
+        if files is not None and row["file"] not in files:
+            continue
         if "night" in by and row["day"] is not None:
             row["night"] = row["day"] - timedelta(days=int(row["hour"] < 12))
-        place = tuple(row.get(key) for key in by)
-        found[place] = found.get(place, 0.0) + row["recorded_hours"]
-    (everything,) = results.sql(
-        "SELECT coalesce(sum(duration), 0) / 3600 AS hours FROM recordings WHERE duration > 0"
-    ).to_pylist()
-    return found | {(): everything["hours"]}
+        hours = row["recorded"] / 3600
+        found[()] += hours
+        if by:
+            place = tuple(row.get(key) for key in by)
+            found[place] = found.get(place, 0.0) + hours
+    return found
 
 
 _NIGHT = ("day", "hour")

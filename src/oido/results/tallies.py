@@ -65,7 +65,7 @@ def tally(
     labels = [key for key in by if key == "label"]
     first = [f"{key} NULLS LAST" for key in by if key != "label"]
     return results.sql(
-        f"""SELECT {", ".join(by)}, recordings, round(recorded / 3600, 4) AS recorded_hours, events,
+        f"""SELECT {", ".join(by)}, recordings, round(recorded / 3600, 6) AS recorded_hours, events,
             round(CASE WHEN recorded > 0 THEN events / recorded * 3600 END, 3) AS events_per_hour,
             files AS recordings_with_events, round(seconds, 3) AS event_seconds,
             CAST(highest AS FLOAT) AS highest_{value},
