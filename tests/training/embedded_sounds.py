@@ -22,7 +22,7 @@ def one_label_clips(
     *,
     weights: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    silence: NDArray[np.float32] | None = None,
+    quiet: NDArray[np.float32] | None = None,
 ) -> EmbeddedClips:
     """Clips of one label each; by default each is its own group, and no window is padded."""
     windows = np.asarray(embeddings, np.float32)
@@ -35,7 +35,7 @@ def one_label_clips(
         tuple(str(name) for name in classes),
         np.arange(len(labels)) if groups is None else group_numbers(groups),
         np.full(len(labels), -1),
-        silence=silence,
+        quiet=quiet,
     )
 
 
@@ -64,7 +64,7 @@ def made_clips(
                 index.append(clip)
             labels.append(f"class {label}")
             groups.append(f"{label}-{number // clips_per_group}")
-    return one_label_clips(rows, index, labels, groups=groups, silence=SILENCE)
+    return one_label_clips(rows, index, labels, groups=groups, quiet=SILENCE[None])
 
 
 def made_tags(clips: int = 60, *, seed: int = 0, unknown: float = 0.0) -> EmbeddedClips:
@@ -84,5 +84,5 @@ def made_tags(clips: int = 60, *, seed: int = 0, unknown: float = 0.0) -> Embedd
         np.arange(clips),
         np.full(clips, -1),
         multi_label=True,
-        silence=SILENCE,
+        quiet=SILENCE[None],
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oido.errors import OptionError
 from oido.signal.level import active_rms
-from oido.training.augment import Augmentation, add_noise, apply_gain, mix, noise
+from oido.training.augment import Augmentation, add_noise, apply_gain, mix, noise, quiet_waveforms
 
 RATE_HZ = 16_000
 
@@ -119,6 +119,19 @@ def test_the_background_behind_a_copy_is_named() -> None:
 def test_silence_stays_silence() -> None:
     silence = np.zeros(1_000, np.float32)
     assert all((copy == 0).all() for copy, _ in Augmentation().copies_of(silence, "a", [tone()]))
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_silence_and_noise_of_each_level_and_colour(rate: int) -> None:
+    rows = quiet_waveforms(rate, rate)
+    assert (rows[0] == 0).all()
+    levels = 20 * np.log10(np.sqrt((rows[1:] ** 2).mean(axis=1)))
+    np.testing.assert_allclose(levels, np.repeat([-80, -65, -50], 3), atol=0.01)
+    power = np.abs(np.fft.rfft(rows[1:])) ** 2  # a line a hertz
+    # From 100..200 Hz to 1600..3200 Hz, four octaves: 0, 3 and 6 dB an octave less.
+    low, high = power[:, 100:200].mean(axis=1), power[:, 1600:3200].mean(axis=1)
+    np.testing.assert_allclose(10 * np.log10(low / high), [0, 12, 24] * 3, atol=2.5)
+    np.testing.assert_array_equal(rows, quiet_waveforms(rate, rate))
 
 
 @pytest.mark.parametrize(

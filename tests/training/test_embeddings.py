@@ -62,7 +62,7 @@ def test_subset_keeps_windows_with_their_clips(chosen: object) -> None:
         ({"targets": np.full((3, 2), 0.5, np.float32)}, "targets are"),
         ({"targets": np.ones((3, 1), np.float32)}, "as many targets"),
         ({"groups": np.zeros(2, np.int64)}, "groups and folds"),
-        ({"silence": np.zeros(3, np.float32)}, "silence"),
+        ({"quiet": np.zeros(3, np.float32)}, "quiet"),
         ({"targets": np.zeros((0, 2), np.float32)}, "nothing to learn"),
     ],
 )

@@ -39,25 +39,27 @@ def test_feature_that_never_moves_does_no_harm() -> None:
     clips = made_clips(8)
     still = clips.embeddings.copy()
     still[:, 30:] = 0.25
-    changed = replace(clips, embeddings=still, silence=still[0])
+    changed = replace(clips, embeddings=still, quiet=still[:1])
     head = fit_linear(changed)
     assert np.isfinite(head.layers[0].weights).all()
     scores = head.scores(still)
     assert (clip_probabilities(scores, changed, "softmax").argmax(axis=1) == clips.labels).all()
 
 
-def test_silence_is_of_no_class() -> None:
+def test_the_quiet_is_of_no_class() -> None:
     clips = made_clips(12)
     with_silence = fit_linear(clips).scores(SILENCE[None])
     np.testing.assert_allclose(with_silence, 1 / 3, atol=0.05)
+    named = replace(clips, classes=("class 0", "Background", "class 2"))
+    assert fit_linear(named).scores(SILENCE[None])[0, 1] > 0.45
     tags = made_tags()
-    assert fit_linear(tags, LinearOptions(silence=1.0)).scores(SILENCE[None]).max() < 0.3
+    assert fit_linear(tags, LinearOptions(quiet=1.0)).scores(SILENCE[None]).max() < 0.3
 
 
 def test_linear_head_is_the_same_as_scikit_learns() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     clips = made_clips(10, windows=1, silent=0, noise=1.0)
-    head = fit_linear(clips, LinearOptions(3.0, silence=0.0, square_root=False))
+    head = fit_linear(clips, LinearOptions(3.0, quiet=0.0, square_root=False))
     variance = clips.embeddings.var(axis=0)
     drawn = (30 * variance + PRIOR_CLIPS * variance.mean()) / (30 + PRIOR_CLIPS)
     x = (clips.embeddings - clips.embeddings.mean(axis=0)) / drawn**0.25

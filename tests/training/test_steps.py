@@ -20,12 +20,12 @@ pytest.importorskip("scipy", reason="heads need oido[train]")
 def widened(clips: EmbeddedClips) -> EmbeddedClips:
     """The same with the class, plainly, in numbers behind the embedding."""
     known = clips.targets[clips.clip_index].astype(np.float32)
-    silence = np.zeros(clips.targets.shape[1], np.float32)
-    assert clips.silence is not None
+    assert clips.quiet is not None
+    more = np.zeros((len(clips.quiet), clips.targets.shape[1]), np.float32)
     return replace(
         clips,
         embeddings=np.concatenate([clips.embeddings, known], axis=1),
-        silence=np.concatenate([clips.silence, silence]),
+        quiet=np.concatenate([clips.quiet, more], axis=1),
         own_size=clips.embeddings.shape[1],
     )
 

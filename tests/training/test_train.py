@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import oido
+from oido.arrays import F32
 from oido.models.loading import load_model
 from oido.models.model import LogMelNetwork, Notes, WholeNetwork
 from oido.models.tflite.evidence import with_evidence
@@ -391,6 +393,45 @@ def test_esc10_by_its_own_folds(shared_audio: Path, model: str, least: float) ->
     figures = result.report.to_dict()
     assert figures["clip_accuracy"] >= least
     assert figures["mAP"] >= 0.98
+
+
+def room(level_db: float, slope: float) -> F32:
+    """Twenty seconds of a quiet room, other than what training makes, in 16 bits."""
+    random = np.random.default_rng(99)
+    n = 16_000 * 20
+    shape = np.maximum(np.fft.rfftfreq(n, 1 / 16_000), 50.0) ** (slope / 2)
+    noise = np.fft.irfft(np.fft.rfft(random.standard_normal(n)) / shape, n)
+    noise *= 10 ** (level_db / 20) / np.sqrt((noise**2).mean())
+    return np.asarray(np.round(noise * 32_768) / 32_768, np.float32)
+
+
+@pytest.mark.slow
+def test_a_quiet_room_is_no_clock(tmp_path: Path, shared_audio: Path) -> None:
+    """A third of what is recorded of a clock is the quiet between its ticks."""
+    with open(shared_audio / "esc10" / "clips.csv", encoding="utf-8") as file:
+        clocks = [row for row in csv.DictReader(file) if row["label"] == "Clock tick"]
+    with open(shared_audio / "everyday" / "clips.csv", encoding="utf-8") as file:
+        others = [row for row in csv.DictReader(file) if "lock" not in row["file"]][:60]
+    data = tmp_path / "data"
+    for label, name, rows in (
+        ("tick", "esc10", [row for row in clocks if row["fold"] in "123"]),
+        ("background", "everyday", others),
+    ):
+        (data / label).mkdir(parents=True)
+        for number, row in enumerate(rows):
+            path = shared_audio / name / row["file"]
+            (data / label / f"{number}-{path.name}").symlink_to(path)
+    classifier = oido.train(data, cache=False).classifier()
+    for level, slope in ((-82.0, 0.3), (-76.0, 1.2), (-70.0, 0.6), (-62.0, 1.7), (-56.0, 1.0)):
+        result = classifier.classify(room(level, slope), 16_000)
+        seconds = sum(event.end_time - event.start_time for event in result.events())
+        assert seconds < 1, (level, slope)
+    found = []
+    for row in clocks:
+        if row["fold"] in "45":
+            events = classifier.classify(shared_audio / "esc10" / row["file"]).events()
+            found.append("tick" in {event.label for event in events})
+    assert np.mean(found) >= 0.9
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def minutes(
         np.arange(clips),
         np.full(clips, -1),
         multi_label=True,
-        silence=SILENCE,
+        quiet=SILENCE[None],
         weak=np.ones(clips, np.bool_),
     )
     return made, holds.reshape(-1, len(CLASSES))

@@ -37,7 +37,7 @@ def embedded(case: dict[str, Any]) -> EmbeddedClips:
         classes=tuple(f"class {number}" for number in range(case["nClasses"])),
         groups=np.arange(len(windows)),
         folds=np.full(len(windows), -1),
-        silence=None if silence is None else np.array(silence, np.float32) / STEP,
+        quiet=None if silence is None else np.array([silence], np.float32) / STEP,
     )
 
 
@@ -48,10 +48,10 @@ def best_scores(clips: EmbeddedClips, rows: F32) -> F64:
     targets = clips.targets[index].astype(np.float64)
     of_clips = class_weights(clips.targets, False, options.balance)
     weight = of_clips[index].mean(axis=1) * weights
-    if clips.silence is not None:
-        seen = np.concatenate([seen, clips.silence[None]])
+    if clips.quiet is not None:
+        seen = np.concatenate([seen, clips.quiet])
         targets = np.concatenate([targets, np.full((1, targets.shape[1]), 1 / targets.shape[1])])
-        weight = np.append(weight, options.silence * len(clips))
+        weight = np.append(weight, options.quiet * len(clips))
     root = bool(clips.embeddings.min() >= 0)
 
     def features(values: F32) -> F64:

@@ -15,21 +15,29 @@ import numpy as np
 
 from oido.arrays import F32, F64, I64, Bools
 from oido.errors import OptionError
+from oido.heads import OutputKind
 from oido.messages import tr
 
 _DEFAULT = 0.5
 _ENOUGH_FOR_F1 = 5
 _RANGE = (0.1, 0.9)
+_ABOVE_CHANCE = 0.15
+"""Of the way from chance to certainty."""
 
 
-def best_thresholds(probabilities: F32, targets: F32) -> F32:
+def best_thresholds(probabilities: F32, targets: F32, output: OutputKind) -> F32:
     """f32[C]: where F1 is best on f32[K, C], half-way between the two values around it.
 
     Of equally good places it is the one nearest to 0.5; 0.1 to 0.9; 0.5 for a class with fewer
-    than five clips, in which the best place is chance. Targets that are NaN do not count.
+    than five clips, in which the best place is chance. Of a softmax never so low that a model which
+    cannot decide, and gives each class the same, comes near it. Targets that are NaN do not count.
     """
     columns = zip(probabilities.T, targets.T)
-    return np.array([_best(p[~np.isnan(t)], t[~np.isnan(t)]) for p, t in columns], np.float32)
+    best = np.array([_best(p[~np.isnan(t)], t[~np.isnan(t)]) for p, t in columns], np.float32)
+    if output == "sigmoid":
+        return best
+    chance = 1 / probabilities.shape[1]
+    return np.maximum(best, np.float32(chance + _ABOVE_CHANCE * (1 - chance)))
 
 
 def _best(probabilities: F32, truth: F32) -> float:

@@ -70,7 +70,7 @@ def write_learnt_model(
         )
     head, held = found
     label = head.classes[0]
-    thresholds = best_thresholds(held.probabilities[:, None], fit.clips.targets)
+    thresholds = best_thresholds(held.probabilities[:, None], fit.clips.targets, "sigmoid")
     by_label = {label: round(float(thresholds[0]), 4)}
     content = taught_file(
         model,

@@ -2,7 +2,7 @@
 """Changing waveforms as the world does: their level, noise, their place in time, other sounds.
 
 Levels are those of what is not digital silence (`active_rms`). Nothing is clipped: copies that
-would leave −1..1 are turned down.
+would leave −1..1 are turned down. And what a microphone picks up where nothing is heard.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ def apply_gain(waveform: F32, gain_db: float) -> F32:
     return waveform * np.float32(10 ** (gain_db / 20))
 
 
-def noise(samples: int, slope: float, random: np.random.Generator) -> F32:
+def noise(samples: int, slope: float, random: np.random.Generator, level_below: float = 0.0) -> F32:
     """f32[samples] of Gaussian noise with a root mean square of 1.
 
     slope: its power falls with frequency^−slope: 0 is white, 1 pink; steeper ones hum and rumble.
+    level_below: it does so from this frequency on, in cycles per sample.
     """
     drawn = random.standard_normal(samples)
     if slope and samples > 1:
         # A length that FFTs are fast with: those of a large prime take a second.
         spectrum = np.fft.rfft(random.standard_normal(1 << (samples - 1).bit_length()))
         bins = np.arange(len(spectrum), dtype=np.float64)
-        bins[0] = 1
+        bins = np.maximum(bins, max(1.0, level_below * 2 * (len(bins) - 1)))
         drawn = np.fft.irfft(spectrum * bins ** (-slope / 2))[:samples]
     return np.asarray(drawn / max(float(np.sqrt((drawn**2).mean())), 1e-30), np.float32)
 
@@ -45,6 +46,26 @@ def add_noise(waveform: F32, snr_db: float, random: np.random.Generator, slope: 
     Digital silence stays as it is: there is no level to be below.
     """
     return mix(waveform, noise(len(waveform), slope, random), snr_db)
+
+
+def quiet_waveforms(samples: int, sample_rate_hz: int) -> F32:
+    """f32[Q, samples]: digital silence, then the noise of quiet rooms, always the same.
+
+    Of white, pink and brown noise at -80, -65 and -50 dB of full scale: from a good recorder in a
+    quiet room to a phone in a ventilated one. A head that never met it takes it for the class whose
+    clips have most of it between their sounds: a clock's tick is then heard in every quiet room.
+    """
+    random = np.random.default_rng(0)
+    rows = [np.zeros(samples, np.float32)]
+    for level_db in (-80.0, -65.0, -50.0):
+        for slope in (0.0, 1.0, 2.0):
+            made = noise(samples, slope, random, level_below=_LOWEST_HZ / sample_rate_hz)
+            rows.append(apply_gain(made, level_db))
+    return np.stack(rows)
+
+
+_LOWEST_HZ = 30.0
+"""Below, a microphone picks up no more."""
 
 
 def mix(waveform: F32, other: F32, snr_db: float) -> F32:

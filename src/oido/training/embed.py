@@ -38,7 +38,7 @@ from oido.models.model import AudioModel
 from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
 from oido.parallel import ordered_map
 from oido.params import Windowing, available_cores
-from oido.training.augment import Augmentation
+from oido.training.augment import Augmentation, quiet_waveforms
 from oido.training.embeddings import EmbeddedClips, FurtherWindows
 from oido.training.weak_labels import WEAK_FROM_SECONDS
 from oido.writers.written import sha256_of_file
@@ -181,7 +181,7 @@ def embed(
     weak = _weak(part, windows, classifier.windowing, weak_from)
     if weak.any():  # between a sound and nothing, and so each class by itself
         part = replace(part, multi_label=True)
-    clips = _join_windows(part, windows, embedder.background_groups, _silence(classifier))
+    clips = _join_windows(part, windows, embedder.background_groups, _quiet(classifier))
     if weak.any():
         clips = replace(clips, weak=weak)
     clips = replace(clips, own_size=own_size(model))
@@ -288,7 +288,7 @@ def _weak(
 
 
 def _join_windows(
-    data: Dataset, windows: Sequence[ClipWindows], background_groups: Sequence[str], silence: F32
+    data: Dataset, windows: Sequence[ClipWindows], background_groups: Sequence[str], quiet: F32
 ) -> EmbeddedClips:
     targets, classes, several = clip_targets(data)
     names, groups = np.unique([clip.group for clip in data], return_inverse=True)
@@ -317,13 +317,14 @@ def _join_windows(
         groups.astype(np.int64),
         folds.astype(np.int64),
         several,
-        silence,
+        quiet,
         extra,
     )
 
 
-def _silence(classifier: AudioClassifier) -> F32:
-    """f32[D]: what the model makes of a window of digital silence."""
+def _quiet(classifier: AudioClassifier) -> F32:
+    """f32[Q, D]: what the model makes of a window in which nothing is heard."""
     windows = classifier.model.windows
-    zeros = np.zeros(windows.window_samples, np.float32)
-    return np.asarray(classifier.classify(zeros, windows.sample_rate_hz).embeddings[0])
+    rate = windows.sample_rate_hz
+    rows = quiet_waveforms(windows.window_samples, rate)
+    return np.stack([np.asarray(classifier.classify(row, rate).embeddings)[0] for row in rows])

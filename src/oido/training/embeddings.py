@@ -46,7 +46,8 @@ class EmbeddedClips:
     knows; without ``multi_label``, each row has exactly one 1 and is 0 elsewhere.
     classes: the C names. groups: i64[K], the source recording, whose clips never stand on both
     sides of a split. folds: i64[K], splits that came with the data; −1 where there are none.
-    silence: f32[D], the model's embedding of digital silence, or None if it is not known.
+    quiet: f32[Q, D], what the model makes of windows in which nothing is heard
+    (`quiet_waveforms`), or None if it is not known.
     extra: windows of changed copies of the clips, or None; a clip may have none.
     own_size: how many of the D numbers, the first, are the network's own embedding; what other
     layers say is behind them. None: all. weak: bool[K], clips whose labels are somewhere in them,
@@ -63,7 +64,7 @@ class EmbeddedClips:
     groups: I64
     folds: I64
     multi_label: bool = False
-    silence: F32 | None = None
+    quiet: F32 | None = None
     extra: FurtherWindows | None = None
     own_size: int | None = None
     weak: Bools | None = None
@@ -94,8 +95,8 @@ class EmbeddedClips:
         if not np.isfinite(self.embeddings).all():
             raise OptionError(tr("embeddings must be finite; leave out the clips that are not"))
         check_targets(self.targets, self.multi_label)
-        if self.silence is not None and self.silence.shape != self.embeddings.shape[1:]:
-            raise OptionError(tr("silence must be one embedding of the same model"))
+        if self.quiet is not None and self.quiet.shape[1:] != self.embeddings.shape[1:]:
+            raise OptionError(tr("quiet must be embeddings of the same model"))
         if self.extra is not None:
             _check_extra(self.extra, self.embeddings.shape[1], clips)
         if self.weak is not None and (len(self.weak) != clips or not self.multi_label):
@@ -185,13 +186,13 @@ class EmbeddedClips:
     @cached_property
     def own(self) -> EmbeddedClips:
         """The same clips by the network's own embedding alone."""
-        size, extra, silence = self.own_size, self.extra, self.silence
+        size, extra, quiet = self.own_size, self.extra, self.quiet
         if size in (None, self.embeddings.shape[1]):
             return self
         return replace(
             self,
             embeddings=self.embeddings[:, :size],
-            silence=None if silence is None else silence[:size],
+            quiet=None if quiet is None else quiet[:, :size],
             extra=None if extra is None else replace(extra, embeddings=extra.embeddings[:, :size]),
         )
 

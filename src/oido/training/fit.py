@@ -2,9 +2,10 @@
 """Fitting heads to clips: a linear one by maximum likelihood, a small network by Adam.
 
 Both kinds see the windows of a clip and its mean (`EmbeddedClips.views`) under the clip's label,
-and **digital silence** as a sound of no class: its target is the same for every class (softmax),
-or none (sigmoid). Clips have silent stretches, whose windows say nothing of the class; a head that
-knows this stays undecided there, instead of taking silence for the class that has most of it.
+and **the quiet** (`quiet_waveforms`) as a sound of no class: its target is background, where
+that is taught, and else the same for every class (softmax), or none (sigmoid). Clips have quiet
+stretches, whose windows say nothing of the class; a head that knows this stays undecided there,
+instead of taking the quiet for the class that has most of it.
 
 Features are first brought to comparable scales and turned to their main directions.
 """
@@ -22,7 +23,7 @@ from oido.arrays import F32, F64
 from oido.datasets.dataset import class_weights
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
-from oido.heads import OutputKind
+from oido.heads import NON_EVENTS, OutputKind
 from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
 from oido.training.head import Dense, EmbeddingHead
@@ -73,21 +74,19 @@ def principal_components(features: F32, weights: F64) -> tuple[F32, F64, F64]:
 class Views:
     """What a head learns from; heads of equal views can share what `prepare` makes of them.
 
-    silence: weight of the silent example, as a share of all clips. balance: every class weighs
-    the same, however many clips it has. square_root: None takes it if no embedding is negative.
-    copies: how much of a clip's weight its changed copies have together, if it has any.
+    quiet: weight of all quiet examples together, as a share of all clips. balance: every class
+    weighs the same, however many clips it has. square_root: None takes it if no embedding is
+    negative. copies: how much of a clip's weight its changed copies have together, if it has any.
     """
 
-    silence: float = 0.1
+    quiet: float = 0.1
     balance: bool = True
     square_root: bool | None = None
     copies: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.silence >= 0:
-            raise OptionError(
-                tr("silence must be 0 or more, not {silence:g}", silence=self.silence)
-            )
+        if not self.quiet >= 0:
+            raise OptionError(tr("quiet must be 0 or more, not {quiet:g}", quiet=self.quiet))
         if not 0 <= self.copies <= 1:
             raise OptionError(
                 tr(
@@ -171,19 +170,19 @@ class Prepared(NamedTuple):
 
 
 def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
-    """The views of ``clips``, the silent example behind them."""
-    silence, square_root = views.silence, views.square_root
+    """The views of ``clips``, the quiet examples behind them."""
+    square_root = views.square_root
     rows, index, weights = clips.views_and_copies(views.copies)
     if square_root is None:
         square_root = bool(clips.embeddings.min() >= 0)
     targets = clips.targets[index].astype(np.float64)
     of_clips = class_weights(clips.targets, clips.multi_label, views.balance)
     per_class = of_clips[index] * weights[:, None]
-    if clips.silence is not None and silence > 0:
-        rows = np.concatenate([rows, clips.silence[None]])
-        nothing = 0.0 if clips.multi_label else 1 / len(clips.classes)
-        targets = np.concatenate([targets, np.full((1, len(clips.classes)), nothing)])
-        extra = np.full((1, len(clips.classes)), silence * len(clips))
+    if clips.quiet is not None and views.quiet > 0:
+        shape = (len(clips.quiet), len(clips.classes))
+        rows = np.concatenate([rows, clips.quiet])
+        targets = np.concatenate([targets, np.broadcast_to(_nothing(clips), shape)])
+        extra = np.full(shape, views.quiet * len(clips) / len(clips.quiet))
         per_class = np.concatenate([per_class, extra])
     prepared = prepared_rows(rows, targets, per_class, square_root, clips.output, len(clips))
     if clips.weak is None:
@@ -196,6 +195,14 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
 
     targets, per_class = choose_windows(clips, index, targets, per_class, of_clips, logits)
     return prepared._replace(targets=targets, weights=per_class)
+
+
+def _nothing(clips: EmbeddedClips) -> F64:
+    """f64[C]: the target of what is of no class."""
+    no_event = np.array([name.casefold() in NON_EVENTS for name in clips.classes], np.float64)
+    if clips.multi_label or no_event.any():
+        return no_event / max(1.0, no_event.sum())
+    return np.full(len(clips.classes), 1 / len(clips.classes))
 
 
 def prepared_rows(

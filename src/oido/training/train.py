@@ -233,7 +233,7 @@ class TrainingResult:
             return {}
         held_out = selection.folds != NEVER_HELD_OUT
         targets = self.taught.targets[held_out]
-        values = best_thresholds(selection.out_of_fold[held_out], targets)
+        values = best_thresholds(selection.out_of_fold[held_out], targets, self.head.output)
         return {label: round(float(v), 4) for label, v in zip(self.classes, values)}
 
     @cached_property

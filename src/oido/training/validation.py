@@ -52,7 +52,7 @@ def predictions_out_of_fold(
         embedded = Embedded(embedded.clips.subset(held_out), kept, embedded.left_out)
         probabilities, folds = probabilities[held_out], folds[held_out]
     clips = embedded.clips
-    thresholds = best_thresholds(probabilities, clips.targets)
+    thresholds = best_thresholds(probabilities, clips.targets, clips.output)
     events = [n for n, name in enumerate(clips.classes) if name != BACKGROUND or clips.multi_label]
     nothing = None if len(events) == len(clips.classes) else probabilities[:, -1]
     return ClipPredictions(

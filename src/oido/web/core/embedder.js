@@ -4,6 +4,7 @@
 
 import { embeddingGraph } from "./head_export.js";
 import { NetworkClient } from "./network_client.js";
+import { quietWaveforms } from "./quiet.js";
 import { Windowing } from "./windowing.js";
 
 /** @import { WindowSizes } from "../types.js" */
@@ -65,10 +66,13 @@ export class Embedder {
     return this.#sizes.length > 1;
   }
 
-  /** The embedding of digital silence. */
-  async silence() {
-    const { rows } = await this.embed(new Float32Array(this.windowSamples));
-    return rows[0];
+  /** The embeddings of windows in which nothing is heard: digital silence first, then faint noise. */
+  async quiet() {
+    const rows = [];
+    for (const waveform of quietWaveforms(this.windowSamples, this.sampleRateHz)) {
+      rows.push((await this.embed(waveform)).rows[0]);
+    }
+    return rows;
   }
 
   close() {

@@ -40,7 +40,7 @@ async function loadCore() {
 
 /**
  * What is open while it is taught.
- * @typedef {{name: string, key: string, bytes: Uint8Array<ArrayBuffer>, embedder: Embedder, silence: Float32Array,
+ * @typedef {{name: string, key: string, bytes: Uint8Array<ArrayBuffer>, embedder: Embedder, quiet: Float32Array[],
  *   core: Core}} Base
  */
 
@@ -116,9 +116,9 @@ export class Teaching {
     try {
       const [core, base] = await Promise.all([loadCore(), this.#on.base()]);
       embedder = await core.openEmbedder(base.bytes);
-      const silence = await embedder.silence();
+      const quiet = await embedder.quiet();
       await this.#examples.load(embedder, base.key);
-      if (visit === this.#visit) this.#base = { ...base, embedder, silence, core };
+      if (visit === this.#visit) this.#base = { ...base, embedder, quiet, core };
       else embedder.close(); // it was closed meanwhile
     } catch (error) {
       embedder?.close();
@@ -273,7 +273,7 @@ export class Teaching {
       const { directionsOf, fitHead, taughtModel, TAUGHT_THRESHOLD } = base.core;
       const { clips } = this.#examples;
       const began = performance.now();
-      const head = fitHead([...clips, this.#silentClip(base.silence)], labels.length + 1);
+      const head = fitHead([...clips, this.#quietClip(base.quiet)], labels.length + 1);
       this.fitMilliseconds = performance.now() - began;
       const examples = Object.fromEntries(labels.map((label) => [label, this.count(label)]));
       const training = { taught_on: base.name, examples: { ...examples, [OTHER]: this.count(null) } };
@@ -305,12 +305,12 @@ export class Teaching {
   }
 
   /**
-   * Silence is none of the sounds, whatever they are.
-   * @param {Float32Array} silence
+   * The quiet is none of the sounds, whatever they are.
+   * @param {Float32Array[]} quiet
    * @returns {LearntClip}
    */
-  #silentClip(silence) {
-    return { rows: [silence], directions: null, weights: [1], label: this.labels.length };
+  #quietClip(quiet) {
+    return { rows: quiet, directions: null, weights: quiet.map(() => 1), label: this.labels.length };
   }
 
   /**
@@ -336,7 +336,7 @@ export class Teaching {
     this.#nChanges += 1;
     const change = this.#nChanges;
     if (base === null) return;
-    const always = [this.#silentClip(base.silence)];
+    const always = [this.#quietClip(base.quiet)];
     const isStale = () => change !== this.#nChanges;
     const { clips, labels } = this.#examples;
     if (!this.canFit) this.#judgement = null;
