@@ -135,6 +135,21 @@ def test_anchors_lead_somewhere(page: Path) -> None:
         assert anchor in anchors(target), f"{page.name} links to {name}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_rows_of_tables_have_the_cells_of_their_heads(page: Path) -> None:
+    """A bar that is no end of a cell has a backslash before it."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.M)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        bars = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert len(set(bars)) == 1, table.splitlines()[bars.index(max(bars))]
+
+
+def test_the_command_line_reference_is_as_help_shows_it() -> None:
+    page = (ROOT / "docs/reference/cli.md").read_text("utf-8")
+    assert "such as %Y%m%d_%H%M%S" in page
+    assert "%%" not in page
+
+
 def test_the_command_line_reference_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "make_reference.py"), "--check"],

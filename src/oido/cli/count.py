@@ -39,7 +39,12 @@ def add_parser(commands: Any) -> None:
     add = add_command(commands, "count", _run, __doc__)
     add.results()
     add("--label LABEL", "events of this label", required=True)
-    add("--reviewed FILE.csv", "clips.csv with its verdicts", type=Path, required=True)
+    add(
+        "--reviewed FILE",
+        "clips.csv with its verdicts, or the label store of `oido review`, such as project.db",
+        type=Path,
+        required=True,
+    )
     add("--by KEY[,KEY…]", "site (default), day, night, hour, file, or several", default="site")
     add("--where CONDITION", "only events for which this is true, as for `oido clips`")
     add.windows()
