@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -158,6 +160,28 @@ def test_the_command_line_reference_is_up_to_date() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_python_names_are_documented_with_their_parameters() -> None:
+    """`name(parameters)` at the start of a row; `.name` is of the class above it, … is more."""
+    page = (ROOT / "docs/reference/python.md").read_text("utf-8")
+    owner, seen = None, set()
+    for row in re.findall(r"^\| (`.*?) \| ", page, re.M):
+        for name, listed in re.findall(r"`(\.?[A-Za-z_.]+)(?:\(([^)]*)\))?`", row):
+            if not name.startswith("."):
+                called = owner = pkgutil.resolve_name(f"oido.{name.removeprefix('oido.')}")
+            elif listed:
+                called = getattr(owner, name[1:])
+            if not listed:
+                continue
+            parameters = [p for p in inspect.signature(called).parameters if p != "self"]
+            said = listed.split(", ")
+            if said[-1] == "…":
+                said.pop()
+                parameters = parameters[: len(said)]
+            assert said == parameters, name
+            seen.add(name)
+    assert {"AudioClassifier", "train", "evaluate", "export", "Row", ".plot"} <= seen
 
 
 def test_every_format_and_error_is_documented() -> None:
