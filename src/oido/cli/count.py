@@ -117,6 +117,8 @@ def _print(count: EventCount) -> None:
         for key, estimate in groups.items():
             hours = count.recorded_hours.get(key)
             rate = tr(", {value:.2f} an hour", value=estimate.value / hours) if hours else ""
+            if count.unit == "windows":  # many an hour are of one sound
+                rate = f", {estimate.value / count.events[key]:.1%}"
             print_line(
                 tr(
                     "  {name}: {value:.0f} ({low:.0f} to {high:.0f}) of {events}{rate}",
