@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         choices=("top", "random", "stratified"),
         default="top",
     )
-    add("--seed N", "another choice of random and stratified (default 0)", type=int, default=0)
+    add.options("seed", help="another choice of random and stratified (default 0)")
     add("--seconds S", "how long each clip is (default: its event, and 0.25 s around)", type=float)
     add(
         "--site PATTERN",

@@ -99,6 +99,7 @@ def train(
     without `oido[train]`.
     """
     check("jobs", jobs)
+    check("seed", seed)
     data = as_dataset(data)
     data.require_two_classes()
     if not weak_from >= 0:
