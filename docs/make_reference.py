@@ -27,7 +27,7 @@ def reference() -> str:
     lines = ["# Command line", "", "Made from the commands' own help by docs/make_reference.py."]
     for parser in parsers(build_parser()):
         lines += ["", f"## `{parser.prog}`", "", parser.description or ""]
-        rows = [_row(action) for action in parser._actions if action.help or action.metavar]
+        rows = [_row(parser, each) for each in parser._actions if each.help or each.metavar]
         if rows:
             lines += ["", "| argument | what it does |", "|---|---|", *rows]
         for action in parser._actions:
@@ -39,7 +39,7 @@ def reference() -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _row(action: argparse.Action) -> str:
+def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     if action.option_strings:
         value = f" {action.metavar}" if action.metavar else ""
         if action.choices:
@@ -47,8 +47,10 @@ def _row(action: argparse.Action) -> str:
         name = ", ".join(f"`{option}{value}`" for option in action.option_strings)
     else:
         name = f"`{action.metavar or action.dest}`"
+    text = parser._get_formatter()._expand_help(action) if action.help else ""  # %% is a %
     # A bar inside a cell would end it.
-    return f"| {name.replace('|', chr(92) + '|')} | {action.help or ''} |"
+    cells = [cell.replace("|", r"\|") for cell in (name, text)]
+    return f"| {cells[0]} | {cells[1]} |"
 
 
 def main() -> int:

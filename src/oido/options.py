@@ -97,7 +97,7 @@ class Option:
         bounds = (
             tr("{low:g}{unit} or more", low=low, unit=self.kind.unit)
             if high is None
-            else tr("from {low:g} to {high:g}", low=low, high=high)
+            else tr("from {low:g} to {high:.10g}", low=low, high=high)
         )
         text = f"{value:g}" if isinstance(value, float) else _short(value)
         raise OptionError(
@@ -203,6 +203,7 @@ FLAG = Kind(_read_flag, {"type": "boolean"})
 LABELS = Kind(_read_labels, {"type": "array", "items": {"type": "string"}})
 CHANNEL = Kind(_read_channel, {"type": "string", "pattern": "^(mix|each|[0-9]{1,4})$"})
 COUNT = Kind(_read_whole, {"type": "integer"}, low=1)
+SEED = Kind(_read_whole, {"type": "integer"}, low=0, high=2**32 - 1)  # scikit-learn's bounds
 SHARE = Kind(_read_number, {"type": "number"}, low=0, high=1)
 SECONDS = Kind(_read_number, {"type": "number"}, low=0, unit=" s")
 # Which steps there are depends on the model, and `Windowing` says it.
@@ -335,6 +336,7 @@ _COMMAND = (
         is_rare=True,
     ),
     Option("jobs N", COUNT, "worker processes (default: one per core)"),
+    Option("seed N", SEED, "of all chance (default 0)", 0),
     Option(
         "floor SCORE",
         SHARE,

@@ -29,6 +29,14 @@ def folder(tmp_path: Path) -> str:
     return str(maker.folder)
 
 
+def test_one_row_is_no_rows(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--where", "label = 'Dog' and file like '%16%'")
+    assert run(folder, "-o", f"{tmp_path}/one.csv", *where) == 0
+    assert f"1 row of 2 recordings in {tmp_path}/one.csv\n" in capsys.readouterr().err
+
+
 def test_several_formats_and_what_is_told(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,32 @@ def test_from_clips_to_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert float(found[0]["true_events"]) > 90
     with pytest.raises(OptionError, match="-o needs a name"):
         run_command(count, folder, *reviewed, "-o", str(tmp_path / "x.doc"))
+
+
+def test_windows_are_a_share_and_no_number_an_hour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = FolderMaker(tmp_path / "results")
+    rows = [tones(tmp_path / "rec" / site / "a.wav", 12.0) for site in ("north", "south")]
+    windows = [
+        event(f"{site}/a.wav", n / 5, n / 5 + 0.2, "Owl", (n + 1) / 64)
+        for site in ("north", "south")
+        for n in range(50)
+    ]
+    maker.commit({"recordings": rows, "windows": windows})
+    of_windows = (str(maker.folder), "--label", "Owl", "--of", "windows")
+    run_command(clips, *of_windows, "-o", str(tmp_path / "w"), "--choose", "stratified", "-q")
+    table = tmp_path / "w" / "clips.csv"
+    content = list(csv.DictReader(table.open(newline="")))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, content[0])
+        writer.writeheader()
+        writer.writerows({**row, "verdict": "yes"} for row in content)
+    capsys.readouterr()
+    assert run_command(count, *of_windows, "--reviewed", str(table)) == 0
+    printed = capsys.readouterr().out
+    assert "an hour" not in printed
+    of_north = re.search(r"  north: (\d+) \(\d+ to 50\) of 50, ([\d.]+)%", printed)
+    assert of_north is not None, printed
+    assert int(of_north[1]) >= 48
+    assert abs(float(of_north[2]) - 100 * int(of_north[1]) / 50) <= 1.0

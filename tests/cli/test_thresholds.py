@@ -117,6 +117,12 @@ def test_a_name_needs_a_file_to_write_to() -> None:
         run("edit", "yamnet/classification", "--set", "Dog=0.5")
 
 
+@pytest.mark.parametrize("name", ["nowhere.tflite", "nowhere.json"])
+def test_a_file_that_is_not_there_is_said_to_be_so(name: str, tmp_path: Path) -> None:
+    with pytest.raises(oido.OidoError, match=r"(?i)no such"):
+        run("edit", tmp_path / name, "--set", "Dog=0.5")
+
+
 def test_a_calibration_knows_its_head(calibration: Path) -> None:
     with pytest.raises(oido.OptionError, match="is for head 'scores'"):
         run("show", calibration, "--head", "place")

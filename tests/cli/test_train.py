@@ -77,6 +77,7 @@ def test_a_check_tells_what_is_there_and_writes_nothing(desk: Path) -> None:
         (("sounds", "-o", "s.h5"), "name it so"),
         (("nowhere", "-o", "s.tflite"), "no such folder"),
         (("sounds", "-o", "s.tflite", "--jobs", "0"), "must be 1 or more"),
+        (("sounds", "-o", "s.tflite", "--seed", "-1"), "must be from 0 to 4294967295, not -1"),
         (("sounds/beep", "-o", "s.tflite"), ""),
         # What could be told only after the training is told before.
         (("sounds", "-o", "s.tflite", "--report", "r.pdf"), "--report needs a name"),

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -135,6 +137,21 @@ def test_anchors_lead_somewhere(page: Path) -> None:
         assert anchor in anchors(target), f"{page.name} links to {name}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_rows_of_tables_have_the_cells_of_their_heads(page: Path) -> None:
+    """A bar that is no end of a cell has a backslash before it."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.M)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        bars = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert len(set(bars)) == 1, table.splitlines()[bars.index(max(bars))]
+
+
+def test_the_command_line_reference_is_as_help_shows_it() -> None:
+    page = (ROOT / "docs/reference/cli.md").read_text("utf-8")
+    assert "such as %Y%m%d_%H%M%S" in page
+    assert "%%" not in page
+
+
 def test_the_command_line_reference_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "make_reference.py"), "--check"],
@@ -143,6 +160,28 @@ def test_the_command_line_reference_is_up_to_date() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_python_names_are_documented_with_their_parameters() -> None:
+    """`name(parameters)` at the start of a row; `.name` is of the class above it, … is more."""
+    page = (ROOT / "docs/reference/python.md").read_text("utf-8")
+    owner, seen = None, set()
+    for row in re.findall(r"^\| (`.*?) \| ", page, re.M):
+        for name, listed in re.findall(r"`(\.?[A-Za-z_.]+)(?:\(([^)]*)\))?`", row):
+            if not name.startswith("."):
+                called = owner = pkgutil.resolve_name(f"oido.{name.removeprefix('oido.')}")
+            elif listed:
+                called = getattr(owner, name[1:])
+            if not listed:
+                continue
+            parameters = [p for p in inspect.signature(called).parameters if p != "self"]
+            said = listed.split(", ")
+            if said[-1] == "…":
+                said.pop()
+                parameters = parameters[: len(said)]
+            assert said == parameters, name
+            seen.add(name)
+    assert {"AudioClassifier", "train", "evaluate", "export", "Row", ".plot"} <= seen
 
 
 def test_every_format_and_error_is_documented() -> None:

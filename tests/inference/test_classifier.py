@@ -340,3 +340,17 @@ def test_log_mel_of_a_tone_is_highest_at_its_band(classifier):
     frames = classifier.log_mel(tone.astype(np.float32), sample_rate=16_000)
     mel = classifier.model.network.graph.mel
     assert frames[10].argmax() == mel[:, 32].argmax(), "1 kHz is bin 32"
+
+
+@pytest.mark.parametrize("name", ["batch_windows", "jobs"])
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_a_stream_of_no_windows_or_threads_is_refused(classifier, name, value):
+    with pytest.raises(oido.OptionError, match=f"{name} must be 1 or more, not {value}"):
+        classifier.stream(np.zeros(16_000, np.float32), 16_000, **{name: value})
+
+
+@pytest.mark.parametrize("count", [0, 1.5, "3"])
+def test_the_best_are_a_whole_number(classifier, count):
+    result = classifier.classify(np.zeros(16_000, np.float32), 16_000)
+    with pytest.raises(oido.OptionError, match="there is no best"):
+        result.top(count)

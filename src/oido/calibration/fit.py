@@ -24,6 +24,7 @@ from oido.models.calibration_file import Calibration, Evidence, apply_calibratio
 from oido.models.loading import load_model
 from oido.models.model import AudioModel, LogMelNetwork
 from oido.models.tflite.metadata_writer import with_heads
+from oido.options import check
 from oido.writers.atomic import keep_original, write_atomically, write_text
 
 
@@ -72,6 +73,7 @@ def calibrate(
     Raises OptionError for labels that the model does not have, for data that cannot be fitted, and
     for too few recordings for the guarantee.
     """
+    check("seed", seed)
     wish = _wish(target, guarantee)
     network = model if isinstance(model, AudioModel) else load_model(model)
     chosen = network.head_named(head)

@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         "where the site stands in a name, such as '{site}_*.wav' (default: the first folder that "
         "differs)",
     )
-    add("--seed N", "of the windows that are drawn, and of folds (default 0)", type=int, default=0)
+    add.options("seed", help="of the windows that are drawn, and of folds (default 0)")
     add.quiet()
     add.clock()
 

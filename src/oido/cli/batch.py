@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hear a whole archive into Parquet tables; stop and resume at any time.
 
+Hear recordings into a results folder, which `oido query`, `find`, `review` and `report` read.
 `oido batch status FOLDER` tells how far it is, `verify` whether every file of it is as it was
 written, and `clean` what runs left over that were cut off.
 

@@ -63,7 +63,7 @@ def add_parser(commands: Any) -> None:
     add.options("head")
     add.label_map()
     add("--json FILE", "every figure, as .json", type=local_path)
-    add("--seed N", "of folds (default 0)", type=int, default=0)
+    add.options("seed", help="of folds (default 0)")
     add_existing = add.group("a calibration that you have, in place of DATA")
     add_existing(
         "--from FILE",

@@ -10,11 +10,12 @@ examples:
   oido clips results/ --label Owl --format wav --site '{site}_*.wav' -o owls/
 
 Each clip is named by site, time (in UTC, where it is known) and score, and keeps the rate of its
-recording. clips.csv beside them has a row for each: `oido train owls/clips.csv` learns from it,
-with each recording as a source of its own. Stratified takes as many from each tenth of the scores,
-and weight says how many events a clip stands for, so that what is counted in the clips can be said
-of all events. Recordings at addresses are fetched, one at a time. Windows (--of windows, --model)
-are there whatever their score, so that `oido count` misses nothing that is below a threshold.
+recording. clips.csv beside them has a row for each: `oido train owls/clips.csv --background FOLDER`
+learns from it, with each recording as a source of its own. Stratified takes as many from each tenth
+of the scores, and weight says how many events a clip stands for, so that what is counted in the
+clips can be said of all events. Recordings at addresses are fetched, one at a time. Windows (--of
+windows, --model) are there whatever their score, so that `oido count` misses nothing that is below
+a threshold.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def add_parser(commands: Any) -> None:
         choices=("top", "random", "stratified"),
         default="top",
     )
-    add("--seed N", "another choice of random and stratified (default 0)", type=int, default=0)
+    add.options("seed", help="another choice of random and stratified (default 0)")
     add("--seconds S", "how long each clip is (default: its event, and 0.25 s around)", type=float)
     add(
         "--site PATTERN",

@@ -26,7 +26,7 @@ from typing import Any
 
 from oido.cli.arguments import add_command
 from oido.cli.options import open_results, quotes_cells
-from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, print_message
+from oido.cli.terminal import EXIT_FAILED_FILES, EXIT_OK, counted, print_message
 from oido.messages import tr
 
 
@@ -86,9 +86,9 @@ def _run(args: argparse.Namespace) -> int:
             replaced = tr(" (replaced)") if len(done.files) == 1 else of_several
         print_message(
             tr(
-                "{rows} rows of {recordings} recordings in {files}{replaced}",
-                rows=done.rows,
-                recordings=done.recordings,
+                "{rows} of {recordings} in {files}{replaced}",
+                rows=counted(done.rows, "row"),
+                recordings=counted(done.recordings, "recording"),
                 files=files,
                 replaced=replaced,
             )

@@ -39,7 +39,12 @@ def add_parser(commands: Any) -> None:
     add = add_command(commands, "count", _run, __doc__)
     add.results()
     add("--label LABEL", "events of this label", required=True)
-    add("--reviewed FILE.csv", "clips.csv with its verdicts", type=local_path, required=True)
+    add(
+        "--reviewed FILE",
+        "clips.csv with its verdicts, or the label store of `oido review`, such as project.db",
+        type=local_path,
+        required=True,
+    )
     add("--by KEY[,KEY…]", "site (default), day, night, hour, file, or several", default="site")
     add("--where CONDITION", "only events for which this is true, as for `oido clips`")
     add.windows()
@@ -112,6 +117,8 @@ def _print(count: EventCount) -> None:
         for key, estimate in groups.items():
             hours = count.recorded_hours.get(key)
             rate = tr(", {value:.2f} an hour", value=estimate.value / hours) if hours else ""
+            if count.unit == "windows":  # many an hour are of one sound
+                rate = f", {estimate.value / count.events[key]:.1%}"
             print_line(
                 tr(
                     "  {name}: {value:.0f} ({low:.0f} to {high:.0f}) of {events}{rate}",

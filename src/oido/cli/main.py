@@ -41,7 +41,7 @@ examples:
   oido classify recordings/ -o events.csv    a whole folder, as a table
   oido listen                                what the microphone hears, now
   oido serve --demo                          a page that hears, and HTTP for programs
-  oido batch archive/ -o results/            thousands of hours; --resume goes on
+  oido batch archive/ -o results/ --embeddings   thousands of hours; --resume goes on
   oido query results/ "label = 'Dog'"        ask what was heard
   oido find results/ --like owl.wav@3-5      where else is this sound?
   oido review results/ --label Owl           is it one? yes or no, by keys

@@ -183,9 +183,7 @@ def _paragraph(text: str) -> str:
     lines = text.strip("\n").split("\n")
     if len(lines) > 1 and lines[1].startswith("  "):
         return "\n".join(map(_example, lines))
-    one = " ".join(lines)
-    other = translated(one)
-    return text if other == one else textwrap.fill(other, 100)
+    return textwrap.fill(translated(" ".join(lines)), 100)
 
 
 def _example(line: str) -> str:

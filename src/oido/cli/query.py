@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, quotes_cells, table_format
-from oido.cli.terminal import data_output, print_message, use_utf8
+from oido.cli.terminal import counted, data_output, print_message, use_utf8
 from oido.errors import OptionError
 from oido.messages import tr
 
@@ -80,7 +80,9 @@ def _run(args: argparse.Namespace) -> None:
                 quoted = quotes_cells(args)
                 rows = write_table(reader, format_name, file.stream, quoted=quoted)
             if not args.quiet:
-                print_message(tr("{rows} rows in {output}", rows=rows, output=args.output))
+                print_message(
+                    tr("{rows} in {output}", rows=counted(rows, "row"), output=args.output)
+                )
         elif format_name == "table":
             _show(reader, args, results)
         else:

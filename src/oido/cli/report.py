@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, require_suffix
-from oido.cli.terminal import print_line, print_message
+from oido.cli.terminal import counted, print_line, print_message
 from oido.errors import OptionError
 from oido.messages import language, shown, tr
 
@@ -107,8 +107,8 @@ def _run(args: argparse.Namespace) -> None:
         }
         examples = None
         if kind == ".html":
-            labels = [figures.label for figures in summary.labels]
-            labels = [summary.label] if summary.label in labels else labels[:MOST_LABELS]
+            heard = [figures.label for figures in summary.labels]
+            labels = [label for label in heard if summary.label in (None, label)][:MOST_LABELS]
             examples = best_examples(results, labels, args.examples)
     if kind == ".html":
         write_text(args.output, html_page(summary, locale, tables, examples))
@@ -123,7 +123,7 @@ def _run(args: argparse.Namespace) -> None:
         _show(tables[by], args)
     inside = ""
     if examples is not None and examples.count:
-        clips, size = _count(examples.count, "clip"), examples.size_bytes / 1e6
+        clips, size = counted(examples.count, "clip"), examples.size_bytes / 1e6
         inside = tr(
             ", with {clips} of the recordings in it ({size:.1f} MB; --examples 0: none)",
             clips=clips,
@@ -205,7 +205,7 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
             tr(
                 "{length} in {count}; {failed:,} failed",
                 length=length,
-                count=_count(s.succeeded, "recording"),
+                count=counted(s.succeeded, "recording"),
                 failed=s.failed,
             )
         )
@@ -220,7 +220,7 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
             "from {first} to {last} UTC, {gaps} of more than {gap_seconds:g} s",
             first=first,
             last=last,
-            gaps=_count(coverage.gap_count, "gap"),
+            gaps=counted(coverage.gap_count, "gap"),
             gap_seconds=s.gap_seconds,
         )
         some, sites = coverage.sites_with_gaps, len(coverage.sites)
@@ -235,7 +235,7 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
             shown(
                 tr(
                     "the time of {count} is not known",
-                    count=_count(s.with_sound - s.timed, "recording"),
+                    count=counted(s.with_sound - s.timed, "recording"),
                 )
             )
         )
@@ -243,8 +243,8 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
         file, first = s.copies.files[0]
         text = tr(
             "copies of others: {copies}, with {events} that count again, such as {file} of {first}",
-            copies=_count(s.copies.recordings, "recording"),
-            events=_count(s.copies.events, "event"),
+            copies=counted(s.copies.recordings, "recording"),
+            events=counted(s.copies.events, "event"),
             file=file,
             first=first,
         )
@@ -261,7 +261,7 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
     least = tr("the model's own threshold") if s.threshold is None else f"{s.threshold:g}"
     others: str = ""
     if s.label_thresholds:
-        others = tr(", {labels} otherwise", labels=_count(len(s.label_thresholds), "label"))
+        others = tr(", {labels} otherwise", labels=counted(len(s.label_thresholds), "label"))
     value, caveat = (
         (tr("probability"), "") if s.calibrated else (tr("score"), tr(" (no probability)"))
     )
@@ -269,8 +269,8 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
         shown(
             tr(
                 "{count} of {count_2}, with a {value}{caveat} of at least {least}{others}",
-                count=_count(s.events, "event"),
-                count_2=_count(len(s.labels), "label"),
+                count=counted(s.events, "event"),
+                count_2=counted(len(s.labels), "label"),
                 value=value,
                 caveat=caveat,
                 least=least,
@@ -287,23 +287,9 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
                 "  {label}: {count} in {share:.1%} of recordings, {seconds:,.1f} s, "
                 "highest {highest:.2f}",
                 label=label_for_people(figures.label),
-                count=_count(figures.events, "event"),
+                count=counted(figures.events, "event"),
                 share=figures.share,
                 seconds=figures.seconds,
                 highest=figures.highest,
             )
         )
-
-
-def _count(number: int, what: str) -> str:
-    one, many = _THINGS[what]
-    return tr("{number:,} {things}", number=number, things=one if number == 1 else many)
-
-
-_THINGS = {
-    "recording": (tr("recording"), tr("recordings")),
-    "clip": (tr("clip"), tr("clips")),
-    "event": (tr("event"), tr("events")),
-    "gap": (tr("gap"), tr("gaps")),
-    "label": (tr("label"), tr("labels")),
-}

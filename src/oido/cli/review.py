@@ -101,7 +101,7 @@ def add_parser(commands: Any) -> None:
         dest="unlike",
     )
     add_asked("--count N", "how many places at most (default 500)", type=int, default=500)
-    add_asked("--seed N", "another choice of them (default 0)", type=int, default=0)
+    add_asked.options("seed", help="another choice of them (default 0)")
     add_asked(
         "--other LABEL",
         "what the keys 1 to 9 mean, in turn (repeat; default: the archive's most frequent labels)",

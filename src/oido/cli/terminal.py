@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from oido.messages import shown
+from oido.messages import shown, tr
 from oido.paths import escape_controls
 
 EXIT_OK, EXIT_FATAL, EXIT_USAGE, EXIT_FAILED_FILES, EXIT_DAMAGED = 0, 1, 2, 3, 4
@@ -191,3 +191,19 @@ def silence_stderr(really: bool = True) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def counted(number: int, what: str) -> str:
+    """A number and its word: "1 row", "2 rows"."""
+    one, many = _THINGS[what]
+    return tr("{number:,} {things}", number=number, things=one if number == 1 else many)
+
+
+_THINGS = {
+    "recording": (tr("recording"), tr("recordings")),
+    "clip": (tr("clip"), tr("clips")),
+    "event": (tr("event"), tr("events")),
+    "gap": (tr("gap"), tr("gaps")),
+    "label": (tr("label"), tr("labels")),
+    "row": (tr("row"), tr("rows")),
+}

@@ -86,6 +86,7 @@ def _edit(args: argparse.Namespace) -> None:
     from oido.calibration.fit import save_model
     from oido.models.loading import load_model
 
+    head = _head(args)
     source, output = Path(args.model), args.output
     if output is None:
         if not source.is_file():
@@ -93,7 +94,6 @@ def _edit(args: argparse.Namespace) -> None:
                 tr("{model} is no file of yours; say where to write: -o FILE", model=args.model)
             )
         output = source
-    head = _head(args)
     thresholds = _edited(head, args)
     if source.suffix == ".json":
         _save_calibration(source, output, thresholds)

@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
     add("--report FILE.html", "write what is known of it (.html, .json)", type=local_path)
     add("--check", "only tell what is in the data, and what is wrong")
     add.options("model", help="whose embeddings are built on (default yamnet/classification)")
-    add("--seed N", "of all chance (default 0)", type=int, default=0)
+    add.options("seed")
     add("--keep-base", "keep the base model's own scores as a first output")
     add("--no-unknown", "leave out the output that tells sounds of no taught class")
     add("--thorough", "judge by nested cross-validation: some five times as long")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -96,7 +97,8 @@ class Selector:
 
         For those who make so many rows that a record of each would cost more than all else.
         """
-        if max_results is not None and max_results < 1:
+        is_whole = isinstance(max_results, numbers.Integral)
+        if max_results is not None and (not is_whole or max_results < 1):
             raise OptionError(
                 tr(
                     "there is no best {max_results}; ask for 1 or more, or None for all",

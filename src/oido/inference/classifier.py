@@ -298,6 +298,8 @@ class AudioClassifier:
         batch_windows: that are predicted together; 1 gives each window as soon as its last sample
         is there, and costs about twice the time.
         """
+        check("jobs", jobs)
+        check("top", batch_windows, "batch_windows")
         return self._stream(
             source,
             sample_rate,

@@ -360,7 +360,9 @@ class FinetuningResult:
             notes.append(tr("Its scores are calibrated by one slope alone; take them as scores."))
         return Report.of(
             self.judged.predictions,
-            title=tr(
+            title=tr("1 class taught to {basemodel}", basemodel=self.facts["base model"])
+            if len(self.train.classes) == 1
+            else tr(
                 "{n_classes} classes taught to {basemodel}",
                 n_classes=len(self.train.classes),
                 basemodel=self.facts["base model"],

@@ -201,7 +201,7 @@ def _nothing(clips: EmbeddedClips) -> F64:
     """f64[C]: the target of what is of no class."""
     no_event = np.array([name.casefold() in NON_EVENTS for name in clips.classes], np.float64)
     if clips.multi_label or no_event.any():
-        return no_event / max(1.0, no_event.sum())
+        return np.asarray(no_event / max(1.0, float(no_event.sum())))
     return np.full(len(clips.classes), 1 / len(clips.classes))
 
 

@@ -99,6 +99,7 @@ def train(
     without `oido[train]`.
     """
     check("jobs", jobs)
+    check("seed", seed)
     data = as_dataset(data)
     data.require_two_classes()
     if not weak_from >= 0:
@@ -277,7 +278,9 @@ class TrainingResult:
             )
         return Report.of(
             self.judged,
-            title=tr(
+            title=tr("1 class taught on {name}", name=self.base_model.name)
+            if len(self.data.classes) == 1
+            else tr(
                 "{n_classes} classes taught on {name}",
                 n_classes=len(self.data.classes),
                 name=self.base_model.name,
