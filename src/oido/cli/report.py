@@ -107,8 +107,8 @@ def _run(args: argparse.Namespace) -> None:
         }
         examples = None
         if kind == ".html":
-            heard = [figures.label for figures in summary.labels]
-            labels = [label for label in heard if summary.label in (None, label)][:MOST_LABELS]
+            labels = [figures.label for figures in summary.labels]
+            labels = [label for label in labels if summary.label in (None, label)][:MOST_LABELS]
             examples = best_examples(results, labels, args.examples)
     if kind == ".html":
         write_text(args.output, html_page(summary, locale, tables, examples))
