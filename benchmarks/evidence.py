@@ -291,18 +291,17 @@ def draw(clips: EmbeddedClips, few: int, seed: int) -> tuple[NDArray[np.bool_], 
 
 def arranged(of: EmbeddedSet, way: Way) -> EmbeddedClips:
     """The clips with what a way takes; each part at its share of the embedding's spread."""
-    assert of.clips.silence is not None
-    columns, silence, spreads = [], [], []
+    assert of.clips.quiet is not None
+    columns, quiet, spreads = [], [], []
     for name, share in way.parts:
         values = of.clips.embeddings[:, of.parts[name]]
-        quiet = of.clips.silence[of.parts[name]]
         seen = np.sqrt(np.maximum(values, 0)) if of.takes_roots else values
         spread = float(np.sqrt(((seen - seen.mean(axis=0)) ** 2).sum(axis=1).mean()))
         spreads.append(spread)
         factor = np.float32(share * spreads[0] / max(spread, 1e-12))
         factor = factor**2 if of.takes_roots else factor
         columns.append(values * factor)
-        silence.append(quiet * factor)
+        quiet.append(of.clips.quiet[:, of.parts[name]] * factor)
     weights = of.clips.weights
     if way.loudness:
         starts = of.clips.starts
@@ -311,7 +310,7 @@ def arranged(of: EmbeddedSet, way: Way) -> EmbeddedClips:
     clips = replace(
         of.clips,
         embeddings=np.concatenate(columns, axis=1),
-        silence=np.concatenate(silence),
+        quiet=np.concatenate(quiet, axis=1),
         weights=weights,
         folds=np.full(len(of.clips), -1),
     )

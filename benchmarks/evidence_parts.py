@@ -24,6 +24,7 @@ from oido.models.joint import as_one_network
 from oido.models.model import AudioModel, LogMelNetwork, MnNetwork
 from oido.models.tflite.evidence import EVIDENCE, EvidenceGraph
 from oido.models.tflite.packing import operator_kind
+from oido.training.augment import quiet_waveforms
 from oido.training.embeddings import EmbeddedClips
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,9 +128,10 @@ def _embed_files(folder: Path, files: Sequence[str], model: AudioModel, kept: Pa
             found.setdefault("loudness", []).append(block.loudness)
             numbers.append(np.full(len(block.weights), number))
     windows = model.windows
-    silent = np.zeros(windows.window_samples, np.float32)
-    silence = classifier.classify(silent, windows.sample_rate_hz).embeddings[0]
+    rate = windows.sample_rate_hz
+    rows = quiet_waveforms(windows.window_samples, rate)
+    quiet = np.stack([classifier.classify(row, rate).embeddings[0] for row in rows])
     kept.parent.mkdir(parents=True, exist_ok=True)
     joined = {name: np.concatenate(values) for name, values in found.items()}
-    np.savez(kept, clip_index=np.concatenate(numbers), silence=silence, **joined)
+    np.savez(kept, clip_index=np.concatenate(numbers), quiet=quiet, **joined)
     print(f"{folder.name}: heard in {time.process_time() - started:.0f} s", file=sys.stderr)

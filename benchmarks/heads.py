@@ -38,7 +38,7 @@ from oido.datasets.splits import group_numbers, stratified_folds
 from oido.evaluation.ranking_and_calibration import expected_calibration_error
 from oido.models.joint import as_one_network
 from oido.models.tflite.evidence import EVIDENCE, own_size, with_evidence
-from oido.training.augment import Augmentation
+from oido.training.augment import Augmentation, quiet_waveforms
 from oido.training.baselines import BASELINES
 from oido.training.embed import embed
 from oido.training.embeddings import EmbeddedClips, FurtherWindows, clip_probabilities
@@ -176,7 +176,7 @@ def clips_of(
         tuple(classes.tolist()),
         group_numbers([rows[n]["group"] for n in chosen]),
         folds if rows[0]["fold"] else np.full(len(chosen), -1),
-        silence=arrays["silence"],
+        quiet=arrays["quiet"],
     )
 
 
@@ -195,14 +195,18 @@ def hear(folder: Path, files: list[str], model: str, kept: Path) -> None:
     embedder = oido.AudioEmbedder(with_evidence(base), jobs=1)
     results = [embedder.embed(folder / file) for file in files]
     windows = embedder.model.windows
-    silent = np.zeros(windows.window_samples, np.float32)
     kept.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         kept,
         embeddings=np.concatenate([r.embeddings for r in results]),
         clip_index=np.repeat(np.arange(len(files)), [len(r.embeddings) for r in results]),
         weights=np.concatenate([r.weights for r in results]),
-        silence=embedder.embed(silent, windows.sample_rate_hz).embeddings[0],
+        quiet=np.stack(
+            [
+                embedder.embed(row, windows.sample_rate_hz).embeddings[0]
+                for row in quiet_waveforms(windows.window_samples, windows.sample_rate_hz)
+            ]
+        ),
     )
     print(
         f"{folder.name}, {model}: heard in {time.perf_counter() - started:.0f} s", file=sys.stderr

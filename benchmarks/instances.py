@@ -63,14 +63,18 @@ def fit_bags(
     """A head of whole clips; gives what makes logits f32[K, C] of others."""
     data = prepare(clips, options)
     windows = len(clips.embeddings)
-    rows = np.concatenate([data.x[:windows], data.x[-1:]])  # the windows, and silence
-    index = np.concatenate([clips.clip_index, [len(clips)]])
-    shares = np.concatenate([clips.weights, [1.0]])
+    n_quiet = 0 if clips.quiet is None else len(clips.quiet)
+    # The windows, and the quiet.
+    rows = np.concatenate([data.x[:windows], data.x[len(data.x) - n_quiet :]])
+    index = np.concatenate([clips.clip_index, len(clips) + np.arange(n_quiet)])
+    shares = np.concatenate([clips.weights, np.ones(n_quiet)])
     bags = Bags.of(rows.astype(np.float32), index, shares)
     size, count = rows.shape[1], len(clips.classes)
-    targets = np.concatenate([clips.targets, np.full((1, count), 1 / count)])
+    targets = np.concatenate([clips.targets, np.full((n_quiet, count), 1 / count)])
     of_clips = class_weights(clips.targets, False, options.balance).mean(axis=1)
-    weights = np.concatenate([of_clips, [options.silence * len(clips)]])
+    weights = np.concatenate(
+        [of_clips, np.full(n_quiet, options.quiet * len(clips) / max(1, n_quiet))]
+    )
     wanted, weighed = (torch.from_numpy(a.astype(np.float32)) for a in (targets, weights))
     total, strength = float(weights.sum()), options.strength or STRENGTH
 

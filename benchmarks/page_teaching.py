@@ -47,7 +47,7 @@ _EMBED = """async (count) => {
     const samples = new Float32Array(await (await fetch(`./clips/${number}.f32`)).arrayBuffer());
     window.clips.push(await embedder.embed(samples));
   }
-  window.silence = await embedder.silence();
+  window.quiet = await embedder.quiet();
   embedder.close();
   return window.clips.map(({ rows }) => rows.length);
 }"""
@@ -56,7 +56,7 @@ _TEACH = """async ({ known, labels, judged, nClasses }) => {
   const { fitHead, headScores } = await import("./core/head_fit.js");
   const learnt = known.map((number) => ({ ...window.clips[number], label: labels[number] }));
   const started = performance.now();
-  const head = fitHead(learnt, nClasses, window.silence);
+  const head = fitHead(learnt, nClasses, window.quiet[0]);
   const milliseconds = performance.now() - started;
   const rows = judged.flatMap((number) => window.clips[number].rows);
   const scores = rows.map((row) => headScores(head, row));

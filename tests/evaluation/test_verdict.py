@@ -171,6 +171,10 @@ def test_the_learning_curve_says_whether_more_would_help() -> None:
     )
     flat = [CurvePoint(10, 0.9, 0.02), CurvePoint(20, 0.91, 0.02)]
     assert "will not help much" in the(said(clips, learning_curve=flat), "would have had").text
+    chance = [CurvePoint(4, 0.79, 0.15), CurvePoint(8, 0.96, 0.12)]
+    remark = the(said(clips, learning_curve=chance), "would have had")
+    assert remark.tone == "fair"
+    assert "may be chance: whether more recordings will help is not known" in remark.text
     assert len(said(clips, learning_curve=rising[:1])) == len(said(clips))
 
 

@@ -325,6 +325,10 @@ def _compared(metrics: Metrics, baselines: Sequence[Baseline]) -> Iterator[Remar
         yield Remark("fair", tr("{better}, which may be chance", better=better))
 
 
+_CLEAR_GAIN = 0.03
+"""Of accuracy; as much as would be worth more recordings, if it is no chance."""
+
+
 def _more_data(curve: Sequence[CurvePoint]) -> Iterator[Remark]:
     """From half of the data to all: more helps if accuracy rose by more than it varies."""
     points = sorted(curve)
@@ -344,6 +348,14 @@ def _more_data(curve: Sequence[CurvePoint]) -> Iterator[Remark]:
     )
     if gain > max(0.01, math.hypot(half.deviation, last.deviation)):
         yield Remark("fair", tr("{text}: more recordings will help", text=text))
+    elif gain > _CLEAR_GAIN:
+        yield Remark(
+            "fair",
+            tr(
+                "{text}, which may be chance: whether more recordings will help is not known",
+                text=text,
+            ),
+        )
     else:
         yield Remark(
             "good", tr("{text}: more of the same recordings will not help much", text=text)
