@@ -332,19 +332,22 @@ def _paths(recordings: Paths) -> list[str]:
 
 
 def _trust(found: Drift, what: str) -> Iterator[Remark]:
-    """No shift: trusted, with a caution below `FEW_RECORDINGS`. Else by the area."""
+    """No shift: trusted, from `FEW_RECORDINGS` on. Else by the area."""
     fewest = min(found.reference.recordings, found.new.recordings)
+    if not found.shifted and fewest < FEW_RECORDINGS:
+        text = tr(
+            "no shift found, but with only {fewest} recordings on a side, none but a large shift "
+            "would show: whether {what} can still be trusted is not known",
+            fewest=fewest,
+            what=what,
+        )
+        yield Remark("fair", text)
+        return
     if not found.shifted:
         yield Remark(
             "good",
             tr("no shift found: {what} made on the reference can still be trusted", what=what),
         )
-        if fewest < FEW_RECORDINGS:
-            text = tr(
-                "with only {fewest} recordings on a side, none but a large shift would show",
-                fewest=fewest,
-            )
-            yield Remark("fair", text)
         return
     area = found.area.value
     facts = tr("new recordings differ from the reference (AUC {area:.2f})", area=area)
