@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +94,28 @@ def test_the_same_again_with_the_cache_and_without(
     assert len(sorted(cache.rglob("*.npz"))) == 2 * len(data)
     files[0].write_bytes(b"damaged")
     assert_same(first, embed(data, model, augment=OPTIONS))
+
+
+def test_what_is_kept_is_read_by_one_thread_at_a_time(
+    data: oido.Dataset, model: oido.AudioModel, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPython 3.11 is not safe where several read the headers of arrays."""
+    first = embed(data, model, augment=OPTIONS)
+    readers, most, load = 0, 0, np.load
+
+    @contextmanager
+    def slowly(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        nonlocal readers, most
+        readers += 1
+        most = max(most, readers)
+        time.sleep(0.002)
+        with load(*args, **kwargs) as file:
+            yield file
+        readers -= 1
+
+    monkeypatch.setattr(np, "load", slowly)
+    assert_same(first, embed(data, model, augment=OPTIONS, jobs=4))
+    assert most == 1
 
 
 def test_copies_follow_the_content_not_the_name(

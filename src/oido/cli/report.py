@@ -216,20 +216,21 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
         )
     if coverage.first is not None and coverage.last is not None:
         first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (coverage.first, coverage.last))
-        text = tr(
-            "from {first} to {last} UTC, {gaps} of more than {gap_seconds:g} s",
-            first=first,
-            last=last,
-            gaps=counted(coverage.gap_count, "gap"),
-            gap_seconds=s.gap_seconds,
-        )
         some, sites = coverage.sites_with_gaps, len(coverage.sites)
         where = ""
         if some and sites > 1:
             where = tr(", at {some:,} of {sites:,} sites", some=some, sites=sites)
         elif not coverage.gap_count and sites > 1:
             where = tr(" between the first and the last recording of a site")
-        print(shown(f"{text}{where}"))
+        text = tr(
+            "from {first} to {last} UTC, {gaps} of more than {gap_seconds:g} s{where}",
+            first=first,
+            last=last,
+            gaps=counted(coverage.gap_count, "gap"),
+            gap_seconds=s.gap_seconds,
+            where=where,
+        )
+        print(shown(text))
     if s.with_sound > s.timed:
         print(
             shown(

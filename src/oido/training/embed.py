@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -67,6 +68,11 @@ def content_keys(path: str, clips: list[Clip]) -> list[str | None]:
     return [f"{content[:40]}-{clip.start_time}-{clip.end_time}" for clip in clips]
 
 
+_ONE_READER = threading.Lock()
+"""NumPy reads an array's header with `ast`, which in CPython 3.11 is not safe in many threads: a
+SystemError of recursion depths (python/cpython#106905, mended in 3.11.8)."""
+
+
 class WindowCache:
     """kind: what the windows depend on beside the clip: model, windowing, augmentation."""
 
@@ -77,7 +83,7 @@ class WindowCache:
     def read(self, key: str) -> ClipWindows | None:
         """What `write` kept; None if it is missing or damaged."""
         try:
-            with np.load(self._path(key), allow_pickle=False) as file:
+            with _ONE_READER, np.load(self._path(key), allow_pickle=False) as file:
                 size = file["embeddings"].shape[1]
                 none = np.zeros((0, size), np.float32), np.zeros(0), np.zeros(0, np.int64)
                 copies = [
