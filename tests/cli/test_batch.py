@@ -105,6 +105,7 @@ def test_recordings_that_went_or_were_renamed_are_told(archive: Path, tmp_path: 
     assert note not in oido("batch", tmp_path / "SITE-1", "-o", out, "--resume", "-q").stderr
 
 
+@pytest.mark.slow
 def test_classify_with_resume_is_the_same_engine(archive: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     files = [archive / "00.flac", archive / "01.flac"]

@@ -72,6 +72,7 @@ def test_drift_between_two_sets_of_recordings(birdnet: object, tmp_path: Path) -
     assert (found.reference.recordings, found.new.recordings) == (9, 8)
 
 
+@pytest.mark.slow
 def test_the_licence_goes_with_a_head_that_was_taught_on_it(
     birdnet: object, tmp_path: Path
 ) -> None:

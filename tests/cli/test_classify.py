@@ -162,6 +162,7 @@ def test_arrays_are_of_frames_and_of_all_labels(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_fast_is_a_hop_of_a_window() -> None:
     options = ("--format", "csv")
     fast = oido("classify", STREET, "--fast", *options).stdout

@@ -28,7 +28,7 @@ def test_words_figures_and_files_left_out(
     figures = tmp_path / "drift.json"
     assert run(str(sounds), str(sounds), "-q", "--json", str(figures)) == 0
     out = capsys.readouterr().out
-    assert out.startswith("+ no shift found: thresholds made on the reference")
+    assert out.startswith("~ no shift found, but with only ")
     content = json.loads(figures.read_text("utf-8"))
     assert content["shifted"] is False
     assert content["new"]["recordings"] == 15

@@ -41,6 +41,7 @@ def test_what_is_refused(
     assert refusal in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_date_in_the_recordings_names(
     birdnet: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

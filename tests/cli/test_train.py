@@ -124,6 +124,7 @@ def test_both_networks_teach_one_file(desk: Path) -> None:
     assert {row["label"] for row in rows} == {"click"}
 
 
+@pytest.mark.slow
 def test_train_says_what_a_check_says(desk: Path) -> None:
     shutil.copytree(desk / "sounds", desk / "odd")
     for number in range(3):  # takes of one recording in a class, and one sound in two classes
@@ -147,6 +148,7 @@ def test_train_says_what_a_check_says(desk: Path) -> None:
     assert "with different labels" in json.dumps(report["verdict"])
 
 
+@pytest.mark.slow
 def test_the_report_begins_with_three_figures_and_a_sentence(desk: Path) -> None:
     done = oido(desk, "train", "sounds", "--report", "lead.html")
     _, _, *figures, _, sentence, empty = done.stdout.splitlines()[:8]
@@ -169,6 +171,7 @@ def test_one_clip_of_each_is_no_classifier_to_rely_on(desk: Path) -> None:
     assert "NOTHING is known of how good it is" in done.stderr
 
 
+@pytest.mark.slow
 def test_one_recording_with_its_label_track_is_judged_by_its_own_stretches_if_wanted(
     desk: Path,
 ) -> None:
@@ -197,6 +200,7 @@ def test_one_class_alone_is_refused_by_one_sentence(desk: Path) -> None:
     assert done.stderr.count("'click' is the only class") == 1
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_costs_no_classifier(desk: Path) -> None:
     """A disk may fill while the report is made; the file is there by then."""
     script = (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oido.errors import OptionError
-from oido.events.aggregation import TOP_K, Aggregator
+from oido.events.aggregation import TOP_K, Aggregator, confidence
 from oido.options import AGGREGATIONS
 
 
@@ -93,6 +93,25 @@ def test_a_window_that_is_sure_outweighs_many_that_are_not():
     assert clip[1] > 0.95
     assert clip.sum() == pytest.approx(1.0)
     assert aggregate("mean", scores, np.ones(10))[1] < 0.4
+
+
+def test_background_between_the_sounds_of_a_clip_does_not_outweigh_them():
+    """A clap in ten windows of a quiet room, which are surer of the room than it of the clap."""
+    scores = np.array([[0.01, 0.01, 0.98]] * 9 + [[0.95, 0.02, 0.03]], np.float32)
+    background = np.array([False, False, True])
+    assert clip_of(scores, None).argmax() == 2
+    clip = clip_of(scores, background)
+    assert clip.argmax() == 0
+    weight = confidence(scores.astype(np.float64)) ** 2 * (1 - scores[:, 2]) + 1e-6
+    mean = np.exp((weight[:, None] * np.log(scores)).sum(axis=0) / weight.sum())
+    np.testing.assert_allclose(clip, mean / mean.sum(), rtol=1e-5)
+    assert clip_of(scores[:9], background).argmax() == 2, "and alone it is what the clip is"
+
+
+def clip_of(scores, absences):
+    aggregator = Aggregator("confident-mean", absences)
+    aggregator.push(scores, np.ones(len(scores)), np.ones(len(scores)))
+    return aggregator.flush()
 
 
 def test_a_loud_window_counts_for_more_and_silence_for_nothing():

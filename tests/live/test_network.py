@@ -173,6 +173,7 @@ def test_a_station_with_a_length_is_opened_again(mp3: bytes, station: dict[str, 
     assert listening.error is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["HTTP/1.0", "ICY"])
 def test_lengths_with_sound_behind_them_are_not_believed(mp3: bytes, protocol: str) -> None:
     lengths = ("0", "1", "100", "", "-1", "none", "0x10")

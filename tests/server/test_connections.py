@@ -241,6 +241,7 @@ def ask_wide(sock: socket.socket, recording: bytes) -> None:
     sock.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(recording), recording))
 
 
+@pytest.mark.slow
 def test_answers_that_nobody_reads_cost_a_file_and_then_nothing(
     start_server: Any, eventually: Eventually
 ) -> None:

@@ -196,7 +196,7 @@ class _ClipRows(RowMaker):
     """The best categories of the whole recording."""
 
     def _prepare(self, plan: Plan) -> None:
-        self._aggregator = Aggregator(plan.aggregation or self._postprocessor.aggregation)
+        self._aggregator = self._postprocessor.aggregator(plan.aggregation)
 
     def push(self, block: Block) -> list[AnyRow]:
         self._aggregator.push(block.scores, block.weights, block.loudness)

@@ -17,7 +17,6 @@ from oido.arrays import F32, F64, I64
 from oido.datasets.clip import LeftOut, source_of
 from oido.datasets.splits import group_numbers
 from oido.errors import AudioError
-from oido.events.aggregation import Aggregator
 from oido.inference.classifier import AudioClassifier
 from oido.inference.pipeline import WindowStream
 from oido.messages import text_of
@@ -211,7 +210,7 @@ def _stretches(classifier: AudioClassifier, stream: WindowStream) -> Iterator[tu
             (scores[stop:], embeddings[stop:], weights[stop:], loudness[stop:])
         ]  # fmt: skip
         held = sum(len(each[0]) for each in pending)
-        aggregator = Aggregator(model_reader.aggregation)
+        aggregator = model_reader.aggregator()
         aggregator.push(scores[:stop], weights[:stop], loudness[:stop])
         values = model_reader.decision_values(aggregator.flush())
         shares = weights[:stop] if weights[:stop].any() else None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oido.arrays import F32, F64
+from oido.arrays import F32, F64, Bools
 from oido.errors import OptionError
 from oido.messages import tr
 from oido.options import AGGREGATIONS
@@ -19,7 +19,7 @@ POWER = 4
 """The exponent of "power-mean": between the mean (1) and the largest (∞)."""
 
 _SMALLEST_SCORE = 1e-30
-_LEAST_CONFIDENCE = 1e-6
+_LEAST_TELLING = 1e-6
 
 
 class Aggregator:
@@ -32,14 +32,16 @@ class Aggregator:
     - "mean": Σ w·s / Σ w;
     - "max": the largest w·s;
     - "top-k-mean": the mean of the three largest w·s of the class (of all, if there are fewer);
-    - "confident-mean", for scores that sum to 1: exp(Σ w·c²·ln s / Σ w·c²), made to sum to 1 again,
-      where c is how sure the window is (`confidence`): a clip is what it is where one is sure;
+    - "confident-mean", for scores that sum to 1: exp(Σ w·t·ln s / Σ w·t), made to sum to 1 again,
+      where t is how much a window tells (`telling`): a clip is what it is where one is sure, and
+      background where nothing else is;
     - "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest.
 
     A clip of a single, padded window has nothing else to go by: its weight counts as 1.
+    absences: bool[C], the classes that tell of no event; None: no class does.
     """
 
-    def __init__(self, aggregation: str = AGGREGATIONS[0]) -> None:
+    def __init__(self, aggregation: str = AGGREGATIONS[0], absences: Bools | None = None) -> None:
         if aggregation not in AGGREGATIONS:
             raise OptionError(
                 tr(
@@ -48,7 +50,7 @@ class Aggregator:
                     aggregations=", ".join(AGGREGATIONS),
                 )
             )
-        self._way = _WAYS[aggregation]()
+        self._way = _WAYS[aggregation](absences)
         self._windows = 0
         self._first: F32 | None = None
 
@@ -75,6 +77,16 @@ def confidence(scores: F64) -> F64:
     logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
     entropy = (scores * logs).sum(axis=1) / np.log(max(2, scores.shape[1]))
     return np.asarray(np.maximum(1 + entropy, 0))
+
+
+def telling(scores: F64, absences: Bools | None) -> F64:
+    """How much each window, a row of scores that sum to 1, tells of its clip, f64[N]: c²·(1 − b).
+
+    c: how sure it is (`confidence`). b: its scores of what is no event: between the sounds of a
+    clip is background, of which a window is surer than of any sound.
+    """
+    event = 1.0 if absences is None else np.maximum(1 - scores[:, absences].sum(axis=1), 0)
+    return np.asarray(confidence(scores) ** 2 * event + _LEAST_TELLING)
 
 
 class _Mean:
@@ -132,9 +144,12 @@ class _Largest:
         return np.asarray(self._state.mean(axis=0))
 
 
-def _surest(scores: F64, weights: F64) -> tuple[F64, F64]:
-    logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
-    return logs, weights * (confidence(scores) ** 2 + _LEAST_CONFIDENCE)
+def _confident_mean(absences: Bools | None) -> _Mean:
+    def before(scores: F64, weights: F64) -> tuple[F64, F64]:
+        logs = np.log(np.maximum(scores, _SMALLEST_SCORE))
+        return logs, weights * telling(scores, absences)
+
+    return _Mean(before, _made_one)
 
 
 def _made_one(logs: F64) -> F64:
@@ -142,11 +157,11 @@ def _made_one(logs: F64) -> F64:
     return np.asarray(scores / max(float(scores.sum()), _SMALLEST_SCORE))
 
 
-_WAYS: dict[str, Callable[[], _Mean | _LoudnessMean | _Largest]] = {
-    "loudness-mean": _LoudnessMean,
-    "mean": _Mean,
-    "max": _Largest,
-    "top-k-mean": lambda: _Largest(TOP_K),
-    "confident-mean": lambda: _Mean(_surest, _made_one),
-    "power-mean": lambda: _Mean(lambda s, w: (s**POWER, w), lambda s: s ** (1 / POWER)),
+_WAYS: dict[str, Callable[[Bools | None], _Mean | _LoudnessMean | _Largest]] = {
+    "loudness-mean": lambda _: _LoudnessMean(),
+    "mean": lambda _: _Mean(),
+    "max": lambda _: _Largest(),
+    "top-k-mean": lambda _: _Largest(TOP_K),
+    "confident-mean": _confident_mean,
+    "power-mean": lambda _: _Mean(lambda s, w: (s**POWER, w), lambda s: s ** (1 / POWER)),
 }

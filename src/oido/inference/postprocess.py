@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from oido.arrays import F32
+from oido.events.aggregation import Aggregator
 from oido.events.calibration import Calibrator
 from oido.events.segmentation import Segmenter
 from oido.events.selection import Selector
@@ -74,6 +75,10 @@ class HeadPostprocessor:
     def aggregation(self) -> str:
         """How windows become a clip, unless somebody says otherwise."""
         return self.head.aggregation or AGGREGATIONS[0]
+
+    def aggregator(self, aggregation: str | None = None) -> Aggregator:
+        """Of this head's scores; None: as `aggregation`."""
+        return Aggregator(aggregation or self.aggregation, self.selector.absences)
 
     def scores(self, raw: F32) -> F32:
         """This head's scores f32[N, C] of the raw ones of all heads, f32[N, all]."""

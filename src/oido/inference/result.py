@@ -13,7 +13,6 @@ import numpy as np
 
 from oido.arrays import F32, F64
 from oido.errors import OptionError
-from oido.events.aggregation import Aggregator
 from oido.heads import SCORES_ARE
 from oido.inference.block import Block, transformed
 from oido.inference.detector import FrameGrid, FrameScores
@@ -404,7 +403,7 @@ class ClassificationResult:
         return result_html(title, self.events(), calibrated=self.probabilities is not None)
 
     def _aggregated(self, scores: F32, aggregation: str) -> F32:
-        aggregator = Aggregator(aggregation)
+        aggregator = self._postprocessor.aggregator(aggregation)
         aggregator.push(scores, self.weights, self.loudness)
         return aggregator.flush()
 

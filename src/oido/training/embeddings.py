@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.dataset import check_targets
 from oido.errors import OptionError
-from oido.events.aggregation import POWER, confidence
-from oido.heads import OutputKind
+from oido.events.aggregation import POWER, telling
+from oido.heads import NON_EVENTS, OutputKind
 from oido.messages import tr
 
 
@@ -249,9 +249,9 @@ def _check_extra(extra: FurtherWindows, size: int, clips: int) -> None:
 def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) -> F32:
     """f32[M, C] scores of the windows of ``clips`` → f32[K, C]; softmax rows sum to 1.
 
-    - of a softmax the "confident-mean": exp(Σ w·c²·ln s / Σ w·c²), where c, 0..1, is how sure the
-      window is: 1 + Σ s·ln s / ln C. Windows in which the head is undecided, as it is in silence,
-      weigh next to nothing: a clip is what it is where there is sound;
+    - of a softmax the "confident-mean" (`oido.events.aggregation`): windows in which the head is
+      undecided, or sure of background, weigh next to nothing: a clip is what it is where there is
+      sound;
     - of a sigmoid the "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
     - where labels are weak, "max": a minute holds what one of its windows does.
 
@@ -266,7 +266,8 @@ def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) ->
     if output == "sigmoid":
         powers = np.add.reduceat(share * s**POWER, starts, axis=0)
         return np.asarray(powers ** (1 / POWER), np.float32)
-    share = share * (confidence(s)[:, None] ** 2 + 1e-6)
+    absences = np.array([name.casefold() in NON_EVENTS for name in clips.classes], bool)
+    share = share * telling(s, absences)[:, None]
     share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
     logs = np.log(np.maximum(s, 1e-30))
     pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))

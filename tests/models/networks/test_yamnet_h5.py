@@ -282,7 +282,7 @@ def test_without_h5py_the_extra_is_named(monkeypatch, h5_path):
 
 
 @pytest.mark.parametrize(
-    "mutants", [100, pytest.param(2_000, marks=pytest.mark.slow)], ids=["some", "many"]
+    "mutants", [40, pytest.param(2_000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_damaged_files_are_refused_with_a_typed_error(h5_path, mutants, capsys):
     child = subprocess.run(
