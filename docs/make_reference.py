@@ -48,6 +48,7 @@ def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     else:
         name = f"`{action.metavar or action.dest}`"
     text = parser._get_formatter()._expand_help(action) if action.help else ""  # %% is a %
+    text = text.replace("[", r"\[")  # two in a row would be a link
     # A bar inside a cell would end it.
     cells = [cell.replace("|", r"\|") for cell in (name, text)]
     return f"| {cells[0]} | {cells[1]} |"
