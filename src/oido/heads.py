@@ -16,6 +16,7 @@ import enum
 import io
 import math
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,6 +37,11 @@ SCORES_ARE: dict[str, str] = {
 
 NON_EVENTS = frozenset({"background", "noise", "other", "silence"})
 """Names, in any case, of classes that were taught as the absence of events."""
+
+
+def no_event_columns(labels: Iterable[str]) -> list[int]:
+    """Of the classes that are in `NON_EVENTS`."""
+    return [column for column, label in enumerate(labels) if label.casefold() in NON_EVENTS]
 
 
 class ScoreTransformation(enum.Enum):

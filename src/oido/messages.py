@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -127,6 +127,13 @@ def joined(separator: str, texts: Iterable[str]) -> MarkedText:
     parts = {str(number): text for number, text in enumerate(texts)}
     msgid = "{between}".join(f"{{{number}}}" for number in parts)
     return _make(separator.join(parts.values()), msgid, {**parts, "between": separator})
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """So many of the names, and how many more there are."""
+    some = ", ".join(names[:most])
+    more = len(names) - most
+    return tr("{names} and {more} more", names=some, more=more) if more > 0 else some
 
 
 def text_of(error: object) -> str:

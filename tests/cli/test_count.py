@@ -11,7 +11,7 @@ import pytest
 
 from oido.cli import clips, count
 from oido.errors import OptionError
-from tests.results.results_folders import FolderMaker, event
+from tests.results.results_folders import FolderMaker, answer_yes, event
 from tests.results.results_folders import run as run_command
 from tests.results.test_clip_files import tones
 
@@ -27,11 +27,7 @@ def test_from_clips_to_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str
     words = (folder, "--label", "Owl", "-o", str(table.parent), "--count", "40", "-q")
     where = ("--where", "score <> 0.5")
     run_command(clips, *words, *where, "--choose", "stratified")
-    content = list(csv.DictReader(table.open(newline="")))
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, content[0])
-        writer.writeheader()
-        writer.writerows({**row, "verdict": "yes"} for row in content)
+    answer_yes(table)
     out = tmp_path / "owls.csv"
     capsys.readouterr()
     reviewed = ("--label", "owl", "--reviewed", str(table))
@@ -61,11 +57,7 @@ def test_windows_are_a_share_and_no_number_an_hour(
     of_windows = (str(maker.folder), "--label", "Owl", "--of", "windows")
     run_command(clips, *of_windows, "-o", str(tmp_path / "w"), "--choose", "stratified", "-q")
     table = tmp_path / "w" / "clips.csv"
-    content = list(csv.DictReader(table.open(newline="")))
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, content[0])
-        writer.writeheader()
-        writer.writerows({**row, "verdict": "yes"} for row in content)
+    answer_yes(table)
     capsys.readouterr()
     assert run_command(count, *of_windows, "--reviewed", str(table)) == 0
     printed = capsys.readouterr().out

@@ -6,7 +6,6 @@ What programs read stays as it is: exit codes, JSON, CSV, and what is stored.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shlex
@@ -26,7 +25,7 @@ from oido.models.labels import audioset_labels
 from oido.models.loading import load_model
 from oido.server.vendor import is_vendored
 from tests.calibration.labelled_sounds import labelled_sounds
-from tests.results.results_folders import heard_archive
+from tests.results.results_folders import answer_yes, heard_archive
 from tests.spanish import english, english_in_page
 from tests.training.taught_sounds import make_sounds
 
@@ -367,11 +366,7 @@ def test_what_is_told_of_an_archive_is_spanish(
     for words, code in OF_AN_ARCHIVE:
         spoken(words.format(**places), code)
     table = tmp_path / "recortes" / "clips.csv"
-    rows = list(csv.DictReader(table.open(newline="")))
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows({**row, "verdict": "yes"} for row in rows)
+    answer_yes(table)
     reviewed = f"count {archive} --label Habla --reviewed {table}"
     assert "evento es verdadero" in spoken(f"{reviewed} --by site,day -o {tmp_path}/n.csv")
     store = tmp_path / "p.db"

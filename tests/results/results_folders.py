@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ import soundfile
 from oido.cli import batch
 from oido.cli.terminal import EXIT_FAILED_FILES
 
-__all__ = ["FolderMaker", "event", "heard_archive", "recording", "run"]
+__all__ = ["FolderMaker", "answer_yes", "event", "heard_archive", "recording", "run"]
 
 PLACE = [("file", "string"), ("channel", "int32"), ("start_time", "double"), ("end_time", "double")]
 LABELS = [*PLACE, ("label", "string"), ("label_index", "int32"), ("score", "float")]
@@ -169,3 +170,13 @@ def heard_archive(folder: Path) -> Path:
     words = ("-o", str(folder / "results"), "-q", "--jobs", "1", "--embeddings")
     assert run(batch, str(recordings), *words) == EXIT_FAILED_FILES
     return folder / "results"
+
+
+def answer_yes(table: Path) -> None:
+    """A verdict for each clip of a table: yes."""
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "verdict": "yes"} for row in rows)

@@ -26,7 +26,7 @@ from oido.batch.units import (
 )
 from oido.errors import OptionError, UnknownLabelError
 from oido.heads import SCORES_ARE
-from oido.messages import joined, tr
+from oido.messages import joined, listed, tr
 from oido.models.labels import label_indices
 from oido.urls import is_address
 
@@ -54,20 +54,13 @@ def is_archive(storage: Storage) -> bool:
     ours = f".{HEADER}."
     others = [n for n in entries if n not in PASSED_OVER and not n.startswith(ours)]
     if others:
-        named = ", ".join(others[:_NAMED])
-        more = (
-            tr(" and {n_others} more", n_others=len(others) - _NAMED)
-            if len(others) > _NAMED
-            else ""
-        )
         raise OptionError(
             tr(
                 "{url} holds other things than results of `oido batch` "
-                "({named}{more}): give a new or an empty folder, such as -o "
+                "({others}): give a new or an empty folder, such as -o "
                 "results/",
                 url=storage.url,
-                named=named,
-                more=more,
+                others=listed(others, _NAMED),
             )
         )
     return False

@@ -18,7 +18,7 @@ from oido.calibration.prior_shift import estimate_prior, estimate_priors, logit_
 from oido.datasets.splits import training_extra
 from oido.evaluation.bootstrap import Bootstrap, Estimate
 from oido.evaluation.ranking_and_calibration import ranking_samples
-from oido.heads import NON_EVENTS
+from oido.heads import no_event_columns
 from oido.messages import tr
 from oido.models.tflite.taught_head import HeadLayer, TaughtHead
 
@@ -134,7 +134,7 @@ def with_background(head: TaughtHead, features: F32) -> TaughtHead | None:
     What it is sure of stays as probable as it is, and the last layer is drawn towards what it was.
     None: a head of one class out of all, none of which is the absence of events.
     """
-    nothing = [c for c, label in enumerate(head.labels) if label.casefold() in NON_EVENTS]
+    nothing = no_event_columns(head.labels)
     if head.output == "softmax" and not nothing:
         return None
     p = head.scores_of_features(features)

@@ -29,9 +29,9 @@ from oido.evaluation.two_sample_tests import (
     shuffled,
     source_weights,
 )
-from oido.evaluation.verdict import Remark, listed
+from oido.evaluation.verdict import Remark
 from oido.inference.classifier import AudioClassifier
-from oido.messages import shown, tr
+from oido.messages import listed, shown, tr
 from oido.models.model import AudioModel
 from oido.paths import escape_controls, is_recording, walk
 

@@ -17,7 +17,7 @@ from oido.errors import AudioError, OptionError
 from oido.evaluation.predictions import ClipPredictions, JudgedWindows
 from oido.evaluation.report import Report
 from oido.events.thresholds import on_thresholds
-from oido.heads import NON_EVENTS
+from oido.heads import no_event_columns
 from oido.inference.classifier import AudioClassifier
 from oido.inference.result import ClassificationResult
 from oido.messages import tr
@@ -198,7 +198,7 @@ def _columns(classifier: AudioClassifier, dataset: Dataset) -> _Columns:
             )
     if set(yamnet_labels()) <= set(labels):
         return _Columns(list(of_label.values()), [], of_label)
-    no_event = [n for n, label in enumerate(labels) if label.casefold() in NON_EVENTS]
+    no_event = no_event_columns(labels)
     no_event = [n for n in no_event if n not in seen]
     classes = [n for n in range(len(labels)) if n not in no_event]
     return _Columns(classes, no_event, of_label)

@@ -11,7 +11,7 @@ from oido.datasets.checks import ENOUGH_RECORDINGS
 from oido.evaluation.metrics import ClassMetrics, Metrics
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.ranking_and_calibration import Reliability
-from oido.messages import shown, tr
+from oido.messages import listed, shown, tr
 
 Tone = Literal["good", "fair", "poor"]
 
@@ -378,9 +378,3 @@ def _count(number: int, noun: str) -> str:
 
 
 _NOUNS = {"clip": (tr("clip"), tr("clips")), "recording": (tr("recording"), tr("recordings"))}
-
-
-def listed(names: Sequence[str], most: int = 2 * _LISTED) -> str:
-    """So many of the names, and how many more there are."""
-    more = tr(" and {n_names} more", n_names=len(names) - most) if len(names) > most else ""
-    return ", ".join(names[:most]) + more

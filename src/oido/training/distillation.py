@@ -13,7 +13,7 @@ from oido.datasets.clip import Clip
 from oido.datasets.dataset import Dataset, class_weights, label_targets
 from oido.datasets.waveforms import clip_waveforms
 from oido.errors import AudioError
-from oido.heads import NON_EVENTS, OutputKind
+from oido.heads import OutputKind, no_event_columns
 from oido.inference.classifier import AudioClassifier
 from oido.models.labels import yamnet_labels
 from oido.params import FixedPointParams
@@ -50,7 +50,7 @@ class DistillationTargets(NamedTuple):
         if set(yamnet_labels()) <= set(classifier.labels):  # far more than the data have
             columns = sorted(set(named.values()))
         labels = tuple(classifier.labels[column] for column in columns)
-        silent = [n for n, label in enumerate(labels) if label.casefold() in NON_EVENTS]
+        silent = no_event_columns(labels)
         params = FixedPointParams()
         return cls(
             classifier,

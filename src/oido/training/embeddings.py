@@ -16,7 +16,7 @@ from oido.arrays import F32, F64, I64, Bools
 from oido.datasets.dataset import check_targets
 from oido.errors import OptionError
 from oido.events.aggregation import POWER, telling
-from oido.heads import NON_EVENTS, OutputKind
+from oido.heads import OutputKind, no_event_columns
 from oido.messages import tr
 
 
@@ -266,7 +266,8 @@ def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) ->
     if output == "sigmoid":
         powers = np.add.reduceat(share * s**POWER, starts, axis=0)
         return np.asarray(powers ** (1 / POWER), np.float32)
-    absences = np.array([name.casefold() in NON_EVENTS for name in clips.classes], bool)
+    absences = np.zeros(s.shape[1], bool)
+    absences[no_event_columns(clips.classes)] = True
     share = share * telling(s, absences)[:, None]
     share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
     logs = np.log(np.maximum(s, 1e-30))

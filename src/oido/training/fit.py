@@ -23,7 +23,7 @@ from oido.arrays import F32, F64
 from oido.datasets.dataset import class_weights
 from oido.datasets.splits import training_extra
 from oido.errors import OptionError
-from oido.heads import NON_EVENTS, OutputKind
+from oido.heads import OutputKind, no_event_columns
 from oido.messages import tr
 from oido.training.embeddings import EmbeddedClips
 from oido.training.head import Dense, EmbeddingHead
@@ -199,9 +199,11 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
 
 def _nothing(clips: EmbeddedClips) -> F64:
     """f64[C]: the target of what is of no class."""
-    no_event = np.array([name.casefold() in NON_EVENTS for name in clips.classes], np.float64)
-    if clips.multi_label or no_event.any():
-        return np.asarray(no_event / max(1.0, float(no_event.sum())))
+    columns = no_event_columns(clips.classes)
+    if clips.multi_label or columns:
+        target = np.zeros(len(clips.classes))
+        target[columns] = 1 / max(1, len(columns))
+        return target
     return np.full(len(clips.classes), 1 / len(clips.classes))
 
 

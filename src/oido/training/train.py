@@ -22,10 +22,9 @@ from oido.datasets.splits import require_training_extra
 from oido.errors import OptionError
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
-from oido.evaluation.verdict import listed
 from oido.inference.classifier import AudioClassifier
 from oido.inference.export import export
-from oido.messages import tr
+from oido.messages import listed, tr
 from oido.models.joint import as_one_network
 from oido.models.loading import load_model
 from oido.models.model import AudioModel

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from oido.errors import OptionError, OutputError
-from oido.messages import tr
+from oido.messages import listed, tr
 
 WRITTEN_NAME = ".oido-written"
 
@@ -56,18 +56,11 @@ class WrittenFiles:
             raise OptionError(tr("{folder} is a file: name a folder", folder=self._folder))
         others = [p for p in paths if os.path.lexists(p) and not self.is_ours(p)]
         if others:
-            named = ", ".join(str(path) for path in others[:_NAMED])
-            more = (
-                tr(" and {n_others} more", n_others=len(others) - _NAMED)
-                if len(others) > _NAMED
-                else ""
-            )
             raise OptionError(
                 tr(
-                    "{named}{more} would be {doing}, but oido did not write that as "
+                    "{others} would be {doing}, but oido did not write that as "
                     "it is now: move it away, or give another folder",
-                    named=named,
-                    more=more,
+                    others=listed([str(path) for path in others], _NAMED),
                     doing=doing,
                 )
             )

@@ -14,9 +14,9 @@ from typing import IO, NamedTuple
 
 from oido.arrays import F32
 from oido.messages import tr
+from oido.signal.decode.mp4_boxes import boxes, find, read_at
 from oido.signal.decode.readers import AudioInfo, AudioReader, block_frames, silent_blocks
 
-_MOST_BOXES = 100_000
 _MOST_EDITS = 10_000
 _MOST_STEPS_BACK = 50
 """Each decodes the track from its beginning."""
@@ -109,16 +109,16 @@ def inner_edits(file: IO[bytes]) -> list[Edit] | None:
 
 def _inner_edits(file: IO[bytes]) -> list[Edit] | None:
     size = file.seek(0, os.SEEK_END)
-    movie = _find(file, 0, size, b"moov")
-    if movie is None or _find(file, *movie, b"mvex") is not None:
+    movie = find(file, 0, size, b"moov")
+    if movie is None or find(file, *movie, b"mvex") is not None:
         return None  # its pieces (fragments) tell their times themselves
-    header = _find(file, *movie, b"mvhd")
-    tracks = [(start, stop) for name, start, stop in _boxes(file, *movie) if name == b"trak"]
+    header = find(file, *movie, b"mvhd")
+    tracks = [(start, stop) for name, start, stop in boxes(file, *movie) if name == b"trak"]
     sound = next((track for track in tracks if _kind(file, track) == b"soun"), None)
-    box = None if sound is None else _find(file, *sound, b"edts", b"elst")
+    box = None if sound is None else find(file, *sound, b"edts", b"elst")
     if header is None or sound is None or box is None:
         return None
-    media = _find(file, *sound, b"mdia", b"mdhd")
+    media = find(file, *sound, b"mdia", b"mdhd")
     if media is None:
         return None
     movie_hz, (media_hz, length) = _clock(file, header)[0], _clock(file, media)
@@ -131,11 +131,11 @@ def _inner_edits(file: IO[bytes]) -> list[Edit] | None:
 
 
 def _edits(file: IO[bytes], box: tuple[int, int], movie_hz: int, media_hz: int) -> Iterator[Edit]:
-    version, count = struct.unpack(">B3xI", _read(file, box[0], 8))
+    version, count = struct.unpack(">B3xI", read_at(file, box[0], 8))
     entry = ">QqI" if version else ">IiI"
     step = struct.calcsize(entry)
     for number in range(min(count, _MOST_EDITS)):
-        content = _read(file, box[0] + 8 + number * step, step)
+        content = read_at(file, box[0] + 8 + number * step, step)
         ticks, start, _ = struct.unpack(entry, content)
         seconds = ticks / movie_hz if ticks else None
         if start >= 0:
@@ -179,46 +179,13 @@ def _is_bounded(edits: list[Edit], length: float) -> bool:
 
 
 def _kind(file: IO[bytes], track: tuple[int, int]) -> bytes:
-    handler = _find(file, *track, b"mdia", b"hdlr")
-    return b"" if handler is None else _read(file, handler[0] + 8, 4)
+    handler = find(file, *track, b"mdia", b"hdlr")
+    return b"" if handler is None else read_at(file, handler[0] + 8, 4)
 
 
 def _clock(file: IO[bytes], header: tuple[int, int]) -> tuple[int, int]:
     """Ticks per second, and ticks, of a movie or a track."""
-    is_long = _read(file, header[0], 1) == b"\1"
+    is_long = read_at(file, header[0], 1) == b"\1"
     layout = ">20xIQ" if is_long else ">12xII"
-    hz, ticks = struct.unpack(layout, _read(file, header[0], struct.calcsize(layout)))
+    hz, ticks = struct.unpack(layout, read_at(file, header[0], struct.calcsize(layout)))
     return hz, ticks
-
-
-def _find(file: IO[bytes], start: int, stop: int, *path: bytes) -> tuple[int, int] | None:
-    """The content of a box within boxes, from-to."""
-    found: tuple[int, int] | None = (start, stop)
-    for name in path:
-        if found is None:
-            return None
-        inside = ((a, b) for kind, a, b in _boxes(file, *found) if kind == name)
-        found = next(inside, None)
-    return found
-
-
-def _boxes(file: IO[bytes], start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """The name of each box, and its content, from-to."""
-    for _ in range(_MOST_BOXES):
-        head = _read(file, start, 16)
-        if start + 8 > stop or len(head) < 8:
-            return
-        length, begin = int.from_bytes(head[:4], "big"), start + 8
-        if length == 1:
-            length, begin = int.from_bytes(head[8:16], "big"), start + 16
-        elif length == 0:
-            length = stop - start
-        if length < begin - start:
-            return
-        yield head[4:8], begin, min(start + length, stop)
-        start += length
-
-
-def _read(file: IO[bytes], at: int, count: int) -> bytes:
-    file.seek(at)
-    return file.read(count)

@@ -8,6 +8,7 @@ from typing import IO
 
 from oido.errors import AudioError, CorruptAudioError, UnknownFormatError
 from oido.messages import tr
+from oido.signal.decode.mp4_boxes import boxes
 
 _LOOK_BYTES = 4096
 
@@ -56,16 +57,5 @@ def _is_zero_to_the_end(file: IO[bytes]) -> bool:
 
 def _has_index(file: IO[bytes]) -> bool:
     """Whether an MP4 or QuickTime file has its moov among its outermost boxes."""
-    at, size = 0, file.seek(0, os.SEEK_END)
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if head[4:8] in (b"moov", b"moof"):
-            return True
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:
-            return False
-        at += length
-    return False
+    size = file.seek(0, os.SEEK_END)
+    return any(name in (b"moov", b"moof") for name, _, _ in boxes(file, 0, size))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import IO
 
 from oido.signal.decode.lost_bytes import mpeg_frame_bytes, xing_at
+from oido.signal.decode.mp4_boxes import boxes, read_at
 
 _LOOK_BYTES = 1 << 16
 _MOST_TAGS = 16
@@ -50,11 +51,11 @@ def beginning(head: bytes, file: IO[bytes]) -> int:
     and rubbish that a download or a card reader left there."""
     if head.startswith(b"ID3"):
         at = _behind_tags(file, 0)
-        start = _read(file, at, 64)
+        start = read_at(file, at, 64)
         return at if _STRONG.match(start) or start.startswith(b"\x0bw") else 0
     if head.startswith(_KNOWN) or head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
         return 0
-    found = _STRONG.search(_read(file, 0, _LOOK_BYTES))
+    found = _STRONG.search(read_at(file, 0, _LOOK_BYTES))
     return found.start() if found else 0
 
 
@@ -93,14 +94,14 @@ def _finder(head: bytes) -> Callable[[IO[bytes], int, int], int | None] | None:
 def _after_mp3(file: IO[bytes], at: int, size: int) -> int | None:
     """By the number of bytes in the header of LAME or of what writes the same."""
     at = _behind_tags(file, at)
-    head, tag = _read(file, at, 64), xing_at(_read(file, at, 64))
+    head, tag = read_at(file, at, 64), xing_at(read_at(file, at, 64))
     if not tag or not head[tag + 7] & 2:
         return None
     n_bytes = struct.unpack_from(">I", head, tag + (12 if head[tag + 7] & 1 else 8))[0]
     # Some count their own frame, some do not.
     for end in (at + n_bytes, at + n_bytes + mpeg_frame_bytes(head)):
         stop = _behind_tags(file, end, only_last=True)
-        if stop < size and xing_at(_read(file, _behind_tags(file, stop), 64)):
+        if stop < size and xing_at(read_at(file, _behind_tags(file, stop), 64)):
             return stop
     return None
 
@@ -108,7 +109,7 @@ def _after_mp3(file: IO[bytes], at: int, size: int) -> int | None:
 def _behind_tags(file: IO[bytes], at: int, *, only_last: bool = False) -> int:
     """Behind tags of ID3 and APE; only_last: those that stand at the end of a file."""
     for _ in range(_MOST_TAGS):
-        head = _read(file, at, 32)
+        head = read_at(file, at, 32)
         if head.startswith(b"TAG"):
             at += 128
         elif head.startswith(b"APETAGEX") and len(head) == 32:
@@ -124,57 +125,47 @@ def _behind_tags(file: IO[bytes], at: int, *, only_last: bool = False) -> int:
 
 def _after_mp4(file: IO[bytes], at: int, size: int) -> int | None:
     """Where the outermost boxes begin anew."""
-    start = at
-    while at + 8 <= size:
-        head = _read(file, at, 16)
-        if head[4:8] == b"ftyp" and at > start:
-            return at
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:
-            return None
-        at += length
-    return None
+    starts = (begin - 8 for name, begin, _ in boxes(file, at, size) if name == b"ftyp")
+    return next((start for start in starts if start > at), None)
 
 
 def _after_tta(file: IO[bytes], at: int, size: int) -> int | None:
     """By its table of the sizes of frames, 256 / 245 seconds each."""
-    rate, samples = struct.unpack_from("<II", _read(file, at, 18), 10)
+    rate, samples = struct.unpack_from("<II", read_at(file, at, 18), 10)
     n_frames = -(-samples // max(1, rate * 256 // 245))
     if not 0 < n_frames < 1 << 20:
         return None
-    sizes = struct.unpack(f"<{n_frames}I", _read(file, at + 22, 4 * n_frames))
+    sizes = struct.unpack(f"<{n_frames}I", read_at(file, at + 22, 4 * n_frames))
     stop = _behind_tags(file, at + 22 + 4 * n_frames + 4 + sum(sizes), only_last=True)
-    return stop if _read(file, stop, 4) == b"TTA1" else None
+    return stop if read_at(file, stop, 4) == b"TTA1" else None
 
 
 def _after_asf(file: IO[bytes], at: int, size: int) -> int | None:
-    head = _read(file, at, _LOOK_BYTES)
+    head = read_at(file, at, _LOOK_BYTES)
     found = head.find(_ASF_PROPERTIES)
     if found < 0:
         return None
     stop: int = at + struct.unpack_from("<Q", head, found + 40)[0]
-    return stop if stop < size and _read(file, stop, 16) == _ASF else None
+    return stop if stop < size and read_at(file, stop, 16) == _ASF else None
 
 
 def _after_matroska(file: IO[bytes], at: int, size: int) -> int | None:
     """Behind its header and its one segment, where that tells its size."""
     for _ in range(2):
-        head = _read(file, at, 12)
+        head = read_at(file, at, 12)
         n_id, n_size = 9 - head[0].bit_length(), 9 - head[4].bit_length()
         value = int.from_bytes(head[4 : 4 + n_size], "big") & ((1 << 7 * n_size) - 1)
         if n_id != 4 or n_size > 8 or value == (1 << 7 * n_size) - 1:
             return None
         at += 4 + n_size + value
-    return at if _read(file, at, 4) == _MATROSKA else None
+    return at if read_at(file, at, 4) == _MATROSKA else None
 
 
 def _after_flv(file: IO[bytes], at: int, size: int) -> int | None:
     """Where its header stands again, all of which is fixed."""
     at += _FLV_HEADER_BYTES
     while at < size:
-        content = _read(file, at, _SEARCH_BYTES)
+        content = read_at(file, at, _SEARCH_BYTES)
         if found := _FLV.search(content):
             return at + found.start()
         if len(content) < _SEARCH_BYTES:
@@ -184,10 +175,5 @@ def _after_flv(file: IO[bytes], at: int, size: int) -> int | None:
 
 
 def _after_amr(file: IO[bytes], at: int, size: int) -> int | None:
-    found = _read(file, at + 1, size - at).find(b"#!AMR")
+    found = read_at(file, at + 1, size - at).find(b"#!AMR")
     return None if found < 0 else at + 1 + found
-
-
-def _read(file: IO[bytes], at: int, count: int) -> bytes:
-    file.seek(at)
-    return file.read(count)
