@@ -252,7 +252,7 @@ _KEEPS_NO_FILES = """
 const {put} = IDBObjectStore.prototype;
 window.nRefused = 0;
 IDBObjectStore.prototype.put = function (value) {
-  if (value.file instanceof Blob) {
+  if (value.file instanceof Blob || value.audio?.samples instanceof Blob) {
     window.nRefused += 1;
     throw new DOMException("Error preparing Blob/File data", "UnknownError");
   }
@@ -285,6 +285,42 @@ def test_a_recording_is_the_same_file_after_a_reload(pages: Pages, *, keeps_file
     page.wait_for_function("() => !document.querySelector('#audio').paused")
     digest = hashlib.sha256(STREET.read_bytes()).hexdigest()
     assert page.evaluate(_STORED_FILE) == ["street.flac", digest]
+
+
+_STORED_SOUND = """async () => {
+  const {storedRecords} = await import("./ui/session_store.js");
+  const [{audio}] = await storedRecords();
+  const samples = new Int16Array(await audio.samples.arrayBuffer());
+  return [audio.samples.constructor.name, audio.first, samples.length, samples.at(100_000)];
+}"""
+
+_AS_BEFORE = """async () => {
+  const {storedRecords, storeRecord} = await import("./ui/session_store.js");
+  const [{audio: {first, samples}, ...rest}] = await storedRecords();
+  const plain = new Int16Array(await samples.arrayBuffer());
+  await storeRecord({...rest, audio: {first, samples: plain}});
+}"""
+"""Earlier pages kept the samples themselves."""
+
+
+@pytest.mark.parametrize("how", ["now", "earlier", "no files"])
+def test_the_sound_that_is_kept_is_not_in_memory(
+    pages: Pages, on_device: None, how: str, tmp_path: Path
+) -> None:
+    sound, rate_hz = soundfile.read(STREET, dtype="int16")
+    path = tmp_path / "street.wav"
+    soundfile.write(path, sound, rate_hz)
+    page = pages.open("device", before=_KEEPS_NO_FILES if how == "no files" else None)
+    page.set_input_files("#file", path)
+    page.wait_for_selector("body[data-state=done]")
+    _stored(page, 1)
+    if how == "earlier":
+        page.evaluate(_AS_BEFORE)
+
+    page.reload()
+    page.wait_for_selector("body[data-state=done]")
+
+    assert page.evaluate(_STORED_SOUND) == ["Blob", 0, len(sound), int(sound[100_000])]
 
 
 def test_a_tab_that_is_ended_loses_seconds_only(pages: Pages, on_device: None) -> None:

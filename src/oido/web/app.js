@@ -39,10 +39,11 @@ import { Watching } from "./ui/watching.js";
 /** @import { TeachPanel } from "./ui/teach_panel.js" */
 
 const REFRESH_MS = 250; // of a long recording, while it is heard
+const REFRESH_SHARE = 20; // as many times as long as one takes: hearing comes first
 
 /** Files that the server got. @type {WeakSet<File>} */
 const sent = new WeakSet();
-let lastRefresh = 0;
+let nextRefresh = 0;
 /** What shows a session: made before there is one. @type {SessionView | null} */
 let view = null;
 /** Made when somebody teaches. @type {TeachPanel | null} */
@@ -97,10 +98,12 @@ const jobs = new Jobs(machine, choices.engines, {
   wait: showWaiting,
   begun: (entry, job) => shelf.add(entry, { isShown: job.isFirst }),
   changed: ({ session }) => {
-    if (session !== view?.session || performance.now() - lastRefresh < REFRESH_MS) return;
-    lastRefresh = performance.now();
+    const started = performance.now();
+    if (session !== view?.session || started < nextRefresh) return;
     view.refresh();
     renderStatus();
+    const now = performance.now();
+    nextRefresh = now + Math.max(REFRESH_MS, REFRESH_SHARE * (now - started));
   },
   done: fileHeard,
   failed: (error, { file, where }) => {

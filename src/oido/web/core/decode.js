@@ -96,11 +96,8 @@ export async function openSliced(file, sampleRateHz) {
 async function pcmOf(file) {
   const wav = await openWav(file);
   if (wav === null) return null;
-  const { sampleRateHz, frames, slice } = wav;
-  const n = SLICE_SECONDS * sampleRateHz;
-  async function* pieces() {
-    for (let first = 0; first < frames; first += n) yield await slice(first, n);
-  }
+  const { sampleRateHz, frames, slice, slices } = wav;
+  const pieces = () => slices(SLICE_SECONDS * sampleRateHz);
   /** @type {Read} */
   const span = async (start, length) => {
     const samples = new Float32Array(length);

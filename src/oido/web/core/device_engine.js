@@ -107,7 +107,8 @@ class DeviceEngine {
     const count = samples instanceof Float32Array ? this.#windowing.count(samples.length) : 0;
     /** @type {WindowScores[]} */
     const windows = [];
-    for await (const { waveform, first, n } of new Segments(this.#windowing, WINDOWS_AT_ONCE).of(samples)) {
+    const buffer = (/** @type {number} */ n) => this.#network.buffer(n);
+    for await (const { waveform, first, n } of new Segments(this.#windowing, WINDOWS_AT_ONCE, buffer).of(samples)) {
       throwIfAborted(signal);
       const outputs = await this.#network.hear(waveform);
       throwIfAborted(signal);
@@ -155,7 +156,7 @@ class DeviceEngine {
    */
   #window(index, outputs, row) {
     const size = this.#model.outputs[0].size;
-    const scores = outputs[0].slice(row * size, (row + 1) * size);
+    const scores = outputs[0].subarray(row * size, (row + 1) * size); // nobody writes into outputs
     const [startTime, endTime] = this.#windowing.times(index);
     const probabilities = this.calibrator?.apply(scores) ?? null;
     const novelty = outputs[this.#model.noveltyAt]?.[row] ?? null;
@@ -174,7 +175,7 @@ class DeviceEngine {
     const size = this.#model.outputs[0].size;
     return Array.from({ length: columns }, (_, column) => {
       const start = (row * columns + column) * size;
-      return framewise.slice(start, start + size);
+      return framewise.subarray(start, start + size);
     });
   }
 }

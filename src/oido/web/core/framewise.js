@@ -111,8 +111,8 @@ export class FrameScores {
     const frames = [];
     for (; this.#nextFrame < end; this.#nextFrame++) {
       const centre = this.#nextFrame * frameSamples + Math.floor(frameSamples / 2);
-      const total = new Float32Array(this.#pending[0][0].length);
-      const last = total.length - 1;
+      const frame = new Float32Array(this.#pending[0][0].length);
+      const last = frame.length - 1;
       let covering = 0;
       let nearest = -Infinity;
       for (let back = 0; back < Math.ceil(image / hopSamples); back++) {
@@ -121,11 +121,11 @@ export class FrameScores {
         const parts = this.#pending[window - this.#firstWindow];
         if (parts === undefined || inside >= image) continue;
         const part = parts[Math.floor(inside / columnSamples)];
-        for (let index = 0; index < total.length; index++) total[index] += part[index];
+        for (let index = 0; index < frame.length; index++) frame[index] += part[index];
         nearest = Math.max(nearest, part[last]);
         covering += 1;
       }
-      const frame = total.map((sum) => sum / Math.max(covering, 1));
+      for (let index = 0; index < frame.length; index++) frame[index] /= Math.max(covering, 1);
       if (this.#takesNearest && Math.max(...frame.subarray(0, last)) >= SURE) frame[last] = nearest;
       frames.push(frame);
     }

@@ -12,6 +12,8 @@ export class NetworkClient {
   /** @type {Map<number, {resolve: (result: unknown) => void, reject: (error: OidoError) => void}>} */
   #calls = new Map();
   #nextId = 0;
+  /** What was heard last: the browser would look for such memory late, in the worker and here. */
+  #spare = new Float32Array(0);
   /** @type {OidoError | null} */
   #failure = null;
 
@@ -60,6 +62,16 @@ export class NetworkClient {
   }
 
   /**
+   * Memory of n samples, whatever is in it: that of a waveform that was heard, where it fits.
+   * @param {number} n
+   */
+  buffer(n) {
+    const spare = this.#spare;
+    this.#spare = new Float32Array(0);
+    return spare.length === n ? spare : new Float32Array(n);
+  }
+
+  /**
    * The outputs of some neighbouring windows; the waveform is given away.
    * @param {Float32Array<ArrayBuffer>} waveform
    * @returns {Promise<Float32Array[]>}
@@ -88,8 +100,12 @@ export class NetworkClient {
     });
   }
 
-  /** @param {{id: number, result?: unknown, error?: {kind: string, message: string}}} answer */
-  #answer({ id, result, error }) {
+  /**
+   * @param {{id: number, result?: unknown, spent?: Float32Array<ArrayBuffer> | null,
+   *   error?: {kind: string, message: string}}} answer
+   */
+  #answer({ id, result, spent, error }) {
+    if (spent) this.#spare = spent;
     const call = this.#calls.get(id);
     this.#calls.delete(id);
     if (error) call?.reject(new OidoError(error.kind, `the network could not run: ${error.message}`));

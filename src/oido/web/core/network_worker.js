@@ -6,8 +6,8 @@
  * in:  {id, prepare: true}         fetches the runtime, which `open` wants anyway
  *      {id, open: {bytes, inputShape, windowSamples, hopSamples, outputs, nOutputs}}
  *      {id, hear: waveform}       Float32Array of some neighbouring windows
- * out: {id, result}  or  {id, error: {kind, message}}; a result of `hear` is an array, for each
- *      output, of the Float32Array(N · size) of its N windows.
+ * out: {id, result, spent}  or  {id, error: {kind, message}}; a result of `hear` is an array, for each
+ *      output, of the Float32Array(N · size) of its N windows; spent: its waveform, to be used again.
  *      {fetched: {bytes, build}}   of the runtime, so far
  */
 
@@ -35,7 +35,8 @@ let network = null;
 scope.addEventListener("message", async ({ data }) => {
   try {
     const result = await answer(data);
-    scope.postMessage({ id: data.id, result }, transferable(result));
+    const spent = data.hear ?? null;
+    scope.postMessage({ id: data.id, result, spent }, transferable(result, spent));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     scope.postMessage({ id: data.id, error: { kind: "RuntimeError", message } });
@@ -163,7 +164,10 @@ function concatenated(arrays) {
   return all;
 }
 
-/** @param {{build: string} | Float32Array<ArrayBuffer>[]} result */
-function transferable(result) {
-  return Array.isArray(result) ? result.map((array) => array.buffer) : [];
+/**
+ * @param {{build: string} | Float32Array<ArrayBuffer>[]} result
+ * @param {Float32Array<ArrayBuffer> | null} spent
+ */
+function transferable(result, spent) {
+  return [...(Array.isArray(result) ? result : []), ...(spent ? [spent] : [])].map((array) => array.buffer);
 }

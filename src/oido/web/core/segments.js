@@ -16,19 +16,22 @@ export class Segments {
   #windowing;
   #most;
   #length;
+  #buffer;
   /** What is held, in memory that is used again, and how many samples it is. */
   #held = new Float32Array(0);
   #nHeld = 0;
   #first = 0;
 
   /**
-   * most: windows of a segment.
+   * most: windows of a segment. buffer: memory of n samples for one.
    * @param {Windowing} windowing
    * @param {number} most
+   * @param {(n: number) => Float32Array<ArrayBuffer>} [buffer]
    */
-  constructor(windowing, most) {
+  constructor(windowing, most, buffer = (n) => new Float32Array(n)) {
     this.#windowing = windowing;
     this.#most = most;
+    this.#buffer = buffer;
     this.#length = (most - 1) * windowing.hopSamples + windowing.windowSamples;
   }
 
@@ -68,7 +71,8 @@ export class Segments {
   /** @returns {Segment} */
   #next() {
     const [first, n] = [this.#first, this.#most];
-    const waveform = this.#held.slice(0, this.#length);
+    const waveform = this.#buffer(this.#length);
+    waveform.set(this.#held.subarray(0, this.#length));
     const dropped = n * this.#windowing.hopSamples;
     this.#held.copyWithin(0, dropped, this.#nHeld);
     this.#nHeld -= dropped;

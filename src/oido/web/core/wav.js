@@ -5,7 +5,7 @@
  * divided by 2^(bits-1), channels averaged in float32; and WAV files of samples, to send and to play.
  */
 
-import { readBytes } from "./byte_window.js";
+import { bytesInTurn, readBytes } from "./byte_window.js";
 
 const PCM = 1;
 const FLOAT = 3;
@@ -50,10 +50,11 @@ export function readWav(buffer) {
 
 /**
  * Where the samples of a WAV file lie, without reading them: null if it is none or of a kind that is not read here.
- * slice: mono samples of some frames.
+ * slice: mono samples of some frames. slices: of all, n frames after n frames.
  * @param {Blob} file
  * @returns {Promise<{sampleRateHz: number, frames: number,
- *   slice: (first: number, n: number) => Promise<Float32Array<ArrayBuffer>>}|null>}
+ *   slice: (first: number, n: number) => Promise<Float32Array<ArrayBuffer>>,
+ *   slices: (n: number) => AsyncGenerator<Float32Array<ArrayBuffer>>}|null>}
  */
 export async function openWav(file) {
   /** @type {(start: number, n: number) => Promise<DataView<ArrayBuffer>>} */
@@ -67,30 +68,35 @@ export async function openWav(file) {
     const start = at + 8;
     const size = Math.min(header.getUint32(4, true), file.size - start);
     if (tag(header, 0) === "fmt " && size >= 16) format = readFormat(await bytes(start, size), 0, size);
-    if (tag(header, 0) === "data") return format && slicesOf(bytes, start, size || file.size - start, format);
+    if (tag(header, 0) === "data") return format && slicesOf(file, start, size || file.size - start, format);
     at = start + size + (size % 2);
   }
   return null;
 }
 
 /**
- * @param {(start: number, n: number) => Promise<DataView<ArrayBuffer>>} bytes
+ * @param {Blob} file
  * @param {number} start
  * @param {number} size
  * @param {Format} format
  */
-function slicesOf(bytes, start, size, format) {
+function slicesOf(file, start, size, format) {
   const { frameBytes, sampleRateHz } = format;
-  if (samplesOf(new DataView(new ArrayBuffer(0)), 0, 0, format) === null) return null;
+  /** @type {(view: DataView) => Float32Array<ArrayBuffer> | undefined} */
+  const monoOf = (view) => samplesOf(view, 0, view.byteLength, format)?.mono();
+  if (!monoOf(new DataView(new ArrayBuffer(0)))) return null;
   const frames = Math.floor(size / frameBytes);
   const slice = async (/** @type {number} */ first, /** @type {number} */ n) => {
-    const count = Math.min(n, frames - first) * frameBytes;
-    const view = await bytes(start + first * frameBytes, count);
-    const samples = samplesOf(view, 0, view.byteLength, format)?.mono() ?? new Float32Array(0);
-    view.buffer.transfer?.(0); // it is freed now, not when the browser looks for memory
-    return samples;
+    const at = start + first * frameBytes;
+    const bytes = await readBytes(file, at, at + Math.min(n, frames - first) * frameBytes);
+    return monoOf(new DataView(bytes)) ?? new Float32Array(0);
   };
-  return { sampleRateHz, frames, slice };
+  async function* slices(/** @type {number} */ n) {
+    for await (const view of bytesInTurn(file, start, start + frames * frameBytes, n * frameBytes)) {
+      yield monoOf(view) ?? new Float32Array(0);
+    }
+  }
+  return { sampleRateHz, frames, slice, slices };
 }
 
 /**

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sound of a place, with what is around it.
 
-import { readWav, toInt16 } from "../core/wav.js";
-import { StoredAudio } from "../ui/recent.js";
+import { readWav } from "../core/wav.js";
+import { WholeAudio } from "../ui/recent.js";
 
 /** @import { Sound } from "../types.js" */
 /** @import { Item, ReviewServer } from "./server.js" */
@@ -46,7 +46,8 @@ export async function fetchClip(server, item, more) {
   const bytes = await server.sound(item.id, start, end);
   const wav = readWav(bytes);
   if (wav === null) throw new TypeError("the server sent no WAV");
-  const audio = new StoredAudio(wav.sampleRateHz, 0, toInt16(wav.mono()));
+  const audio = new WholeAudio(wav.sampleRateHz);
+  audio.push(wav.mono());
   const file = new File([bytes], "clip.wav", { type: "audio/wav" });
   return { start, end: start + wav.frames / wav.sampleRateHz, audio, file };
 }

@@ -168,16 +168,15 @@ export class EventList {
     const name = nameOf(event.label);
     setText(play, `${clock(event.startTime)} – ${end}`);
     setText(select, name);
-    what.dataset.family = familyOf(event.label);
-    what.dataset.verdict = this.#verdictOf(event);
-    const also = event.also.length ? t("also", { labels: event.also.map(nameOf).join(", ") }) : "";
-    if (what.title !== also) what.title = also;
+    setAttribute(what, "data-family", familyOf(event.label));
+    setAttribute(what, "data-verdict", this.#verdictOf(event));
+    setAttribute(what, "title", event.also.length ? t("also", { labels: event.also.map(nameOf).join(", ") }) : "");
     setText(value, scoreText(valueOf(event)));
     select.disabled = event.isOngoing === true;
-    select.setAttribute("aria-label", t("selectEvent", { label: name, time: play.textContent }));
+    setAttribute(select, "aria-label", t("selectEvent", { label: name, time: play.textContent }));
     play.disabled = !this.#canPlay(event);
-    play.title = play.disabled ? t("soundGone") : "";
-    play.setAttribute("aria-label", t("playEvent", { label: name, time: play.textContent }));
+    setAttribute(play, "title", play.disabled ? t("soundGone") : "");
+    setAttribute(play, "aria-label", t("playEvent", { label: name, time: play.textContent }));
   }
 }
 
@@ -193,6 +192,20 @@ function spacer() {
 /** @param {SoundEvent} event */
 function keyOf(event) {
   return `${event.labelIndex}:${event.startTime}`;
+}
+
+/*
+ * Rows are written whenever events came: one that is as it was is left alone, because a browser lays out again, and
+ * collects, what was written.
+ */
+
+/**
+ * @param {Element} element
+ * @param {string} name
+ * @param {string} value
+ */
+function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
 /**

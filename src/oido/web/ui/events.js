@@ -46,6 +46,15 @@ export class EventMaker {
   }
 
   /**
+   * Whether the events of all frames that are here were made by these limits.
+   * @param {Limits} limits
+   */
+  isMadeBy({ threshold, thresholds }) {
+    const isSame = thresholds === this.#limits.thresholds && (thresholds !== null || threshold === this.#limits.threshold);
+    return isSame && this.#next === this.#frames.end;
+  }
+
+  /**
    * Make all events again. limits: {threshold} or {thresholds: Float32Array}.
    * @param {Limits} limits
    */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { readBytes } from "../core/byte_window.js";
 import { toInt16 } from "../core/wav.js";
 
 /** @import { Read } from "../core/decode.js" */
@@ -61,17 +62,76 @@ export class RecentAudio {
 }
 
 const PIECE_SECONDS = 30;
+const MOST_HELD = 3; // pieces that were read; neighbours are asked for one after the other
+
+/**
+ * Samples as int16 in pieces of one length, as Blobs: the browser, not the page, has them in memory, or on the disk
+ * where memory is short.
+ */
+class BlobPieces {
+  /** @type {Blob[]} */
+  #blobs = [];
+  /** The last that were read. @type {Map<number, Promise<Int16Array<ArrayBuffer>>>} */
+  #held = new Map();
+
+  /** @param {number} length of a piece, samples; the last one may be shorter */
+  constructor(length) {
+    this.length = length;
+  }
+
+  /** How many there are. */
+  get count() {
+    return this.#blobs.length;
+  }
+
+  /** @param {Blob} blob */
+  push(blob) {
+    this.#blobs.push(blob);
+  }
+
+  /**
+   * @param {number} number
+   * @returns {Promise<Int16Array<ArrayBuffer>>}
+   */
+  at(number) {
+    const piece = this.#held.get(number) ?? readBytes(this.#blobs[number]).then((bytes) => new Int16Array(bytes));
+    this.#held.delete(number);
+    this.#held.set(number, piece);
+    if (this.#held.size > MOST_HELD) this.#held.delete(this.#held.keys().next().value ?? 0);
+    return piece;
+  }
+}
+
+/**
+ * n samples, from start on, of pieces of one length. What is in memory is copied before anything else can happen, and
+ * may be written over afterwards.
+ * @param {number} start
+ * @param {number} n
+ * @param {{length: number, pieceAt: (number: number) => Int16Array | Promise<Int16Array>}} pieces
+ */
+async function samplesOf(start, n, { length, pieceAt }) {
+  const out = new Float32Array(n);
+  for (let done = 0; done < n; ) {
+    const number = Math.floor((start + done) / length);
+    const from = start + done - number * length;
+    const piece = pieceAt(number);
+    const part = (piece instanceof Int16Array ? piece : await piece).subarray(from, from + n - done);
+    for (let i = 0; i < part.length; i++) out[done + i] = part[i] / 32768;
+    done += part.length;
+  }
+  return out;
+}
 
 /** A recording's samples as int16, all of them as they come. */
 export class WholeAudio {
-  #length;
-  /** @type {Int16Array<ArrayBuffer>[]} */
-  #pieces = [];
+  #pieces;
+  #last;
 
   /** @param {number} sampleRateHz */
   constructor(sampleRateHz) {
     this.sampleRateHz = sampleRateHz;
-    this.#length = sampleRateHz * PIECE_SECONDS;
+    this.#pieces = new BlobPieces(sampleRateHz * PIECE_SECONDS);
+    this.#last = new Int16Array(this.#pieces.length);
     this.first = 0;
     this.nSamples = 0;
   }
@@ -79,11 +139,12 @@ export class WholeAudio {
   /** @param {Float32Array} samples */
   push(samples) {
     const rest = toInt16(samples);
+    const { length } = this.#pieces;
     for (let at = 0; at < rest.length; ) {
-      const filled = this.nSamples % this.#length;
-      if (filled === 0) this.#pieces.push(new Int16Array(this.#length));
-      const part = rest.subarray(at, at + this.#length - filled);
-      this.#pieces[this.#pieces.length - 1].set(part, filled);
+      const filled = this.nSamples % length;
+      const part = rest.subarray(at, at + length - filled);
+      this.#last.set(part, filled);
+      if (filled + part.length === length) this.#pieces.push(new Blob([this.#last]));
       this.nSamples += part.length;
       at += part.length;
     }
@@ -95,18 +156,16 @@ export class WholeAudio {
    */
   async read(start, n) {
     if (start < 0 || start + n > this.nSamples) return null;
-    const out = new Float32Array(n);
-    for (let i = 0; i < n; i++) {
-      const at = start + i;
-      out[i] = this.#pieces[Math.floor(at / this.#length)][at % this.#length] / 32768;
-    }
-    return out;
+    const pieces = this.#pieces;
+    const pieceAt = (/** @type {number} */ number) => (number < pieces.count ? pieces.at(number) : this.#last);
+    return await samplesOf(start, n, { length: pieces.length, pieceAt });
   }
 
   async *pieces() {
-    const last = this.#pieces.length - 1;
-    const end = this.nSamples - last * this.#length;
-    yield* this.#pieces.map((piece, number) => (number === last ? piece.subarray(0, end) : piece));
+    const { count, length } = this.#pieces;
+    const last = this.#last.slice(0, this.nSamples - count * length);
+    for (let number = 0; number < count; number++) yield await this.#pieces.at(number);
+    if (last.length) yield last;
   }
 }
 
@@ -152,18 +211,20 @@ export class FileAudio {
 
 /** Samples that were kept, from `first` of the stream on. */
 export class StoredAudio {
-  #samples;
+  #pieces;
 
   /**
    * @param {number} sampleRateHz
    * @param {number} first
-   * @param {Int16Array<ArrayBuffer>} samples
+   * @param {Blob} samples int16
    */
   constructor(sampleRateHz, first, samples) {
     this.sampleRateHz = sampleRateHz;
     this.first = first;
-    this.nSamples = first + samples.length;
-    this.#samples = samples;
+    this.nSamples = first + samples.size / 2;
+    this.#pieces = new BlobPieces(sampleRateHz * PIECE_SECONDS);
+    const bytes = 2 * this.#pieces.length;
+    for (let at = 0; at < samples.size; at += bytes) this.#pieces.push(samples.slice(at, at + bytes));
   }
 
   /**
@@ -172,13 +233,12 @@ export class StoredAudio {
    */
   async read(start, n) {
     if (start < this.first || start + n > this.nSamples) return null;
-    const out = new Float32Array(n);
-    for (let i = 0; i < n; i++) out[i] = this.#samples[start - this.first + i] / 32768;
-    return out;
+    const { length } = this.#pieces;
+    return await samplesOf(start - this.first, n, { length, pieceAt: (number) => this.#pieces.at(number) });
   }
 
   async *pieces() {
-    yield this.#samples;
+    for (let number = 0; number < this.#pieces.count; number++) yield await this.#pieces.at(number);
   }
 }
 

@@ -123,12 +123,14 @@ export class Session {
   }
 
   /**
-   * Makes the events again.
+   * Makes the events again, unless they are made so.
    * @param {Limits} limits
    */
   setLimits(limits) {
-    this.maker.restart(limits);
-    if (this.isOver) this.maker.finish(this.nSamples);
+    if (!this.maker.isMadeBy(limits)) {
+      this.maker.restart(limits);
+      if (this.isOver) this.maker.finish(this.nSamples);
+    }
     this.ongoing = this.isOver ? [] : this.maker.ongoing();
   }
 

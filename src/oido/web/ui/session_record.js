@@ -4,7 +4,7 @@
 
 import { Calibrator } from "../core/calibration.js";
 import { kindOf } from "../core/errors.js";
-import { MOST_KEPT_SAMPLES, StoredAudio, allPieces } from "./recent.js";
+import { MOST_KEPT_SAMPLES, StoredAudio } from "./recent.js";
 import { Session } from "./session.js";
 
 /** @import { Calibration } from "../core/calibration.js" */
@@ -20,7 +20,7 @@ const MOST_FILE_BYTES = 50_000_000; // a larger file is not copied
  * @typedef {{id: number, where: Place, model: {name: string, url: string | null}, name: string, info: EngineInfo,
  *   calibration: Calibration | null, floor: number, isOnDevice: boolean, isLive: boolean, isCut: boolean,
  *   isSaved: boolean, isDamaged: boolean, nSamples: number, seconds: number, file: File | null,
- *   audio: {first: number, samples: Int16Array<ArrayBuffer>} | null, history: HistoryDump, frames: FramesDump,
+ *   audio: {first: number, samples: Blob} | null, history: HistoryDump, frames: FramesDump,
  *   bytes: number}} SessionRecord
  */
 
@@ -56,7 +56,7 @@ export async function recordOf({ session, model, where, file, began, seconds }) 
     audio: sound,
     history: session.history.dump(),
     frames: session.frames.dump(),
-    bytes: (keptFile?.size ?? 0) + 2 * (sound?.samples.length ?? 0),
+    bytes: (keptFile?.size ?? 0) + (sound?.samples.size ?? 0),
   };
 }
 
@@ -104,16 +104,13 @@ function plainInfo({ name, labels, sampleRateHz, windowSamples, hopSamples, cali
 async function soundOf(audio) {
   const { first, nSamples } = audio;
   if (nSamples - first > MOST_KEPT_SAMPLES) return null;
-  const samples = new Int16Array(nSamples - first);
+  /** @type {Blob[]} */
+  const parts = [];
   try {
-    let at = 0;
-    for (const piece of await allPieces(audio)) {
-      samples.set(piece, at);
-      at += piece.length;
-    }
+    for await (const piece of audio.pieces()) parts.push(new Blob([piece])); // not all of them in memory at once
   } catch (error) {
     if (kindOf(error) !== "AudioNotFoundError") throw error;
     return null;
   }
-  return { first, samples };
+  return { first, samples: new Blob(parts) };
 }
