@@ -45,6 +45,12 @@ def test_a_table_for_reading(heard: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (heard / SEARCH_INDEX / "index.json").is_file()
 
 
+def test_an_event_is_an_example(heard: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alarm = heard.parent / "recordings" / "north" / "20231015_120000.flac"
+    assert run(heard, "--like-event", f"{alarm}@3", "--count", "2") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_words_are_taken_for_a_label_and_it_is_said(
     heard: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

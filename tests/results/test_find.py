@@ -16,7 +16,8 @@ import soundfile
 from oido.batch.units import SEARCH_INDEX
 from oido.errors import OptionError
 from oido.results import Results, find
-from oido.results.find import ExampleSpan, Finder
+from oido.results.example_spans import ExampleSpan
+from oido.results.find import Finder
 from oido.search import label_words
 from tests.results.results_folders import FolderMaker, event, recording
 
@@ -171,6 +172,32 @@ def test_the_index_follows_the_archive(folder: FolderMaker) -> None:
     assert ("new.wav", 1) not in found(folder, like, count=9)
     shutil.rmtree(folder.folder / SEARCH_INDEX)
     assert ("n/b.wav", 6) in found(folder, like, count=9)
+
+
+@pytest.mark.parametrize("at", ["3.84", "4.2", "0:04.79"])
+def test_an_event_of_the_archive_is_an_example(folder: FolderMaker, at: str) -> None:
+    span = (8 * HOP, 8 * HOP + WINDOW)
+    events = [
+        event("n/b.wav", 0.0, 1.0, "Owl", 0.9),
+        event(FIRST, *span, "Owl", 0.8),
+        event(FIRST, 0.0, 6.0, "Wind", 0.5),  # less sure, and so not meant
+    ]
+    folder.commit({"events": events})
+    hits = found(folder, events=[f"{FIRST}@{at}"], count=3)
+    assert hits == found(folder, f"{FIRST}@{span[0]}-{span[1]}", count=3)
+    assert hits != found(folder, events=f"{FIRST}@1", count=3)
+
+
+def test_an_event_that_is_not_there_is_said(folder: FolderMaker) -> None:
+    folder.commit({"events": [event(FIRST, 1.0, 2.0, "Owl", 0.8)]})
+    for text, message in (
+        (f"{FIRST}@5", "no event at 5 s"),
+        ("other.wav@1", "no such recording in the archive"),
+        (FIRST, "named by its recording and a time in it"),
+        (f"{FIRST}@1-2", "no such recording|named by"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            found(folder, events=[text])
 
 
 def test_what_cannot_be_searched_is_said(folder: FolderMaker, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ examples:
   oido batch recordings/ -o results/ --embeddings     an archive that can be searched
   oido find results/ --like owl.wav                   where does it sound like this?
   oido find results/ --like night3.wav@1:02:12-1:02:14 --not car.wav
+  oido find results/ --like-event night3.wav@1:02:12  like what is heard there
   oido find results/ --text owl --count 20            like the archive's best windows of a label
   oido find results/ --like owl.wav --where "file like 'north/%'" -o hits.csv
   oido clips results/ --from hits.csv -o owls/        the hits as files to be heard
@@ -42,6 +43,12 @@ def add_parser(commands: Any) -> None:
     add(
         "--like AUDIO[@START-END]",
         "an example: a recording or a span of it (repeat: like any of them)",
+        action="append",
+        default=[],
+    )
+    add(
+        "--like-event FILE@TIME",
+        "an event of the archive: its recording, and when it begins or a time in it (repeat)",
         action="append",
         default=[],
     )
@@ -100,7 +107,7 @@ def _run(args: argparse.Namespace) -> None:
     from oido.writers.atomic import write_atomically
     from oido.writers.query_tables import write_table
 
-    if not args.like and not args.text:
+    if not (args.like or args.like_event or args.text):
         raise OptionError(tr("say what is looked for: --like clip.wav, or --text owl"))
     format_name = table_format(args)
     # Parts are compared with the ledger as the index reads them; not all of them at each search.
@@ -115,6 +122,7 @@ def _run(args: argparse.Namespace) -> None:
         table = finder.find(
             args.like,
             args.unlike,
+            events=args.like_event,
             texts=args.text,
             where=args.where,
             count=args.count,

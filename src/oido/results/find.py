@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from oido.messages import tr
 from oido.models.loading import giver_of_embeddings, load_model
 from oido.models.model import AudioModel
 from oido.models.registry import is_named
+from oido.results.example_spans import ExampleSpan, time_in_event
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
@@ -38,40 +38,10 @@ _TEXT_EXAMPLES = 5
 _SURPLUS = 8
 """So many windows are asked for per hit, because neighbours are one hit."""
 
+_ROUNDED = 0.05
+"""Seconds by which a time that a person reads may differ from that of the event."""
+
 OnProgress = Callable[[int, int], None]
-
-
-class ExampleSpan(NamedTuple):
-    """A recording, or a part of it in seconds."""
-
-    path: str
-    start_time: float = 0.0
-    end_time: float | None = None
-
-    @classmethod
-    def of(cls, text: str) -> ExampleSpan:
-        """``clip.wav`` or ``clip.wav@12.5-14``. Raises OptionError for a span that is none."""
-        found = _SPAN.fullmatch(text)
-        if found is None or os.path.exists(text):
-            return cls(text)
-        start, end = (_seconds(value) for value in found.group("start", "end"))
-        if end <= start:
-            raise OptionError(
-                tr("{text}: a span ends after it begins, such as clip.wav@12.5-14", text=text)
-            )
-        return cls(found["path"], start, end)
-
-
-_TIME = r"(?:\d+:)?(?:\d+:)?\d+(?:\.\d+)?"
-_SPAN = re.compile(rf"(?P<path>.+)@(?P<start>{_TIME})-(?P<end>{_TIME})")
-
-
-def _seconds(text: str) -> float:
-    """Seconds of ``12.5``, ``3:12.5`` or ``1:03:12``."""
-    value = 0.0
-    for part in text.split(":"):
-        value = 60 * value + float(part)
-    return value
 
 
 class _Example(NamedTuple):
@@ -123,6 +93,7 @@ class Finder:
         like: Sequence[str] = (),
         unlike: Sequence[str] = (),
         *,
+        events: Sequence[str] = (),
         texts: Sequence[str] = (),
         vectors: Sequence[F32] = (),
         where: str | None = None,
@@ -133,9 +104,11 @@ class Finder:
         ``start_at`` where the archive's clock is read.
 
         like: examples, each a recording or a span of one (``clip.wav@12.5-14``), on this machine or
-        of the archive. unlike: what it is not. texts: names of labels, or words for them
-        (`labels_of`), whose best windows in the archive are examples, too. vectors: f32[size] each,
-        where the archive's embeddings are, as a model of sounds and texts has them for a text.
+        of the archive. unlike: what it is not. events: examples, each an event of the archive by
+        its recording and a time in it (``night.wav@1:02:12``; of several the surest). texts: names
+        of labels, or words for them (`labels_of`), whose best windows in the archive are examples,
+        too. vectors: f32[size] each, where the archive's embeddings are, as a model of sounds and
+        texts has them for a text.
         where: a condition in SQL over the columns of embeddings. Windows that overlap or touch are
         one hit; the examples themselves are none. is_exact: compare every window. Raises
         OptionError or an AudioError.
@@ -143,8 +116,13 @@ class Finder:
         if count < 1:
             raise OptionError(tr("at least 1 hit is to be found, not {count}", count=count))
         # A single one may come as it is.
-        like, unlike, texts = ([x] if isinstance(x, str) else x for x in (like, unlike, texts))
+        like, unlike, events, texts = (
+            [x] if isinstance(x, str) else x for x in (like, unlike, events, texts)
+        )
         examples = [self._example(ExampleSpan.of(text)) for text in like]
+        for text in events:
+            own = self._event(*time_in_event(text))
+            examples.append(_Example(self._stored(*own), own))
         for text in texts:
             examples += self._of_words(text)
         examples += [_Example(self._checked(vector), None) for vector in vectors]
@@ -261,6 +239,28 @@ class Finder:
             return None
         end = span.end_time if span.end_time is not None else found[0]["duration"] or float("inf")
         return found[0]["file"], span.start_time, end
+
+    def _event(self, path: str, time: float) -> tuple[str, float, float]:
+        """Recording, start and end of the surest event at a time, which tables show rounded."""
+        own = self._own(ExampleSpan(path))
+        if own is None:
+            raise OptionError(tr("{path}: there is no such recording in the archive", path=path))
+        value = "probability" if self._results.calibrated else "score"
+        found = self._results.sql(
+            f"SELECT start_time, end_time FROM events WHERE file = {quoted(own[0])} "
+            f"AND start_time <= {time + _ROUNDED} AND end_time >= {time - _ROUNDED} "
+            f"ORDER BY {value} DESC, start_time"
+        ).to_pylist()
+        if not found:
+            raise OptionError(
+                tr(
+                    "{file}: the archive has no event at {time} s; `oido query` lists "
+                    "those that it has",
+                    file=own[0],
+                    time=f"{time:g}",
+                )
+            )
+        return own[0], found[0]["start_time"], found[0]["end_time"]
 
     def _stored(self, file: str, start_time: float, end_time: float) -> F32:
         """f32[size]: the mean of an archive's windows that lie in a span, or else overlap it."""
