@@ -18,7 +18,7 @@ from oido.options import AGGREGATIONS
 
 def reference(name, scores, weights, loudness):  # noqa: PLR0911
     """f64[C], from the docstring of Aggregator."""
-    if len(scores) == 1:
+    if len(scores) == 1 and name != "confident-mean":
         return scores[0].astype(np.float64)
     weighted = scores.astype(np.float64) * weights[:, None]
     if name == "loudness-mean" and loudness.any():
@@ -29,10 +29,14 @@ def reference(name, scores, weights, loudness):  # noqa: PLR0911
         return np.average(scores.astype(np.float64) ** 4, axis=0, weights=weights) ** 0.25
     if name == "confident-mean":
         s = np.maximum(scores.astype(np.float64), 1e-30)
-        sure = np.array(
-            [1 + sum(x * math.log(x) for x in row) / math.log(max(2, len(row))) for row in s]
-        )
-        shares = weights * (np.maximum(sure, 0) ** 2 + 1e-6)
+        heard = scores.astype(np.float64).sum(axis=1)  # what lacks to 1 is quiet
+        sure = [
+            1
+            + sum(x / h * math.log(max(x / h, 1e-30)) for x in row if x > 1e-30)
+            / math.log(max(2, len(row)))
+            for row, h in zip(s, np.maximum(heard, 1e-30))
+        ]
+        shares = weights * (np.maximum(sure, 0) ** 2 * heard + 1e-6)
         mean = np.exp((shares[:, None] * np.log(s)).sum(axis=0) / shares.sum())
         return mean / mean.sum()
     if name == "max":
@@ -108,6 +112,14 @@ def test_background_between_the_sounds_of_a_clip_does_not_outweigh_them():
     assert clip_of(scores[:9], background).argmax() == 2, "and alone it is what the clip is"
 
 
+def test_the_quiet_between_the_sounds_of_a_clip_says_nothing():
+    """What lacks to 1 is quiet; a clip is of one of the classes whatever that is."""
+    scores = np.array([[0.004, 0.016]] * 9 + [[0.9, 0.05]], np.float32)
+    clip = clip_of(scores, None)
+    assert clip[0] > 0.9
+    assert clip.sum() == pytest.approx(1.0)
+
+
 def clip_of(scores, absences):
     aggregator = Aggregator("confident-mean", absences)
     aggregator.push(scores, np.ones(len(scores)), np.ones(len(scores)))
@@ -137,7 +149,8 @@ def test_a_padded_window_counts_by_its_share_of_sound(name, expected):
 @pytest.mark.parametrize("weight", [1.0, 0.5, 0.001])
 def test_a_single_padded_window_speaks_for_the_clip(name, weight):
     scores = np.array([[0.25, 0.5]], np.float32)
-    np.testing.assert_allclose(aggregate(name, scores, np.array([weight])), scores[0], rtol=1e-6)
+    expected = scores[0] / (scores.sum() if name == "confident-mean" else 1)
+    np.testing.assert_allclose(aggregate(name, scores, np.array([weight])), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["median", "", "Mean", None, "top-3-mean"])

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -48,12 +49,46 @@ def test_feature_that_never_moves_does_no_harm() -> None:
 
 def test_the_quiet_is_of_no_class() -> None:
     clips = made_clips(12)
-    with_silence = fit_linear(clips).scores(SILENCE[None])
-    np.testing.assert_allclose(with_silence, 1 / 3, atol=0.05)
+    head = fit_linear(clips)
+    of_silence = head.scores(SILENCE[None])
+    np.testing.assert_allclose(of_silence / of_silence.sum(), 1 / 3, atol=0.05)
     named = replace(clips, classes=("class 0", "Background", "class 2"))
     assert fit_linear(named).scores(SILENCE[None])[0, 1] > 0.45
     tags = made_tags()
     assert fit_linear(tags, LinearOptions(quiet=1.0)).scores(SILENCE[None]).max() < 0.3
+
+
+def fit_hidden(clips: EmbeddedClips) -> EmbeddingHead:
+    return fit_mlp(clips)
+
+
+@pytest.mark.parametrize("fit", [fit_linear, fit_hidden])
+def test_the_quiet_has_a_logit_of_its_own_that_leaves_the_classes_as_they_are(
+    fit: Callable[[EmbeddedClips], EmbeddingHead],
+) -> None:
+    clips, test = made_clips(12, silent=0), made_clips(6, silent=0, seed=5)
+    head = fit(clips)
+    assert head.scores(SILENCE[None]).sum() < 0.3
+    assert head.scores(test.embeddings).sum(axis=1).mean() > 0.9
+    without = replace(head, quiet=None)
+    shares = head.scores(test.embeddings)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, without.scores(test.embeddings), atol=1e-6)
+    np.testing.assert_array_equal(
+        head.scaled(2).logits(SILENCE[None]), 2 * head.logits(SILENCE[None])
+    )
+
+
+def test_nothing_else_has_a_logit_of_the_quiet() -> None:
+    clips = made_clips(12)
+    assert fit_linear(clips).quiet is not None
+    for other in (made_tags(), replace(clips, quiet=None), clips_with("Background")):
+        assert fit_linear(other).quiet is None
+    assert fit_linear(clips, LinearOptions(quiet=0.0)).quiet is None
+
+
+def clips_with(name: str) -> EmbeddedClips:
+    return replace(made_clips(12), classes=("class 0", name, "class 2"))
 
 
 def test_linear_head_is_the_same_as_scikit_learns() -> None:

@@ -31,7 +31,11 @@ CLASSES = ("calm", "loud", "bright")
 
 
 def made_head(
-    output: str = "softmax", square_root: bool = True, layers: int = 1, inputs: int = 1_024
+    output: str = "softmax",
+    square_root: bool = True,
+    layers: int = 1,
+    inputs: int = 1_024,
+    quiet: bool = False,
 ) -> EmbeddingHead:
     dice = np.random.default_rng(layers)
     sizes = [inputs, *[16] * (layers - 1), len(CLASSES)]
@@ -42,7 +46,11 @@ def made_head(
         )
         for before, after in pairwise(sizes)
     )
-    return EmbeddingHead(CLASSES, dense, output, square_root)  # type: ignore[arg-type]
+    of_quiet = None
+    if quiet:
+        weights = dice.normal(0, 0.2, (1, sizes[-2])).astype(np.float32)
+        of_quiet = Dense(weights, np.zeros(1, np.float32))
+    return EmbeddingHead(CLASSES, dense, output, square_root, of_quiet)  # type: ignore[arg-type]
 
 
 def file_of(model: AudioModel, head: EmbeddingHead, **changes: Any) -> bytes:
@@ -78,6 +86,27 @@ def test_the_file_gives_the_scores_of_the_arrays(
     # Its scores are calibrated already, and its metadata say so.
     assert result.probabilities is not None
     np.testing.assert_allclose(result.probabilities, result.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_head_that_tells_the_quiet_gives_the_rest_to_its_classes(
+    model: AudioModel, tmp_path: Path, layers: int
+) -> None:
+    head = made_head(layers=layers, quiet=True)
+    path = tmp_path / "taught.tflite"
+    path.write_bytes(file_of(model, head))
+    classifier = oido.AudioClassifier(path, jobs=1)
+    assert classifier.labels == CLASSES
+    assert classifier.model.head.kind == "softmax"
+    result = classifier.classify(STREET)
+    base = oido.AudioClassifier(model, jobs=1).classify(STREET).embeddings
+    np.testing.assert_allclose(result.scores, head.scores(base), atol=1e-5)
+    assert result.scores.sum(axis=1).min() < 0.9
+    # Beside each other the classes are what they are without it, and a clip is one of them.
+    of_classes = replace(head, quiet=None).scores(base)
+    shares = result.scores / result.scores.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, of_classes, atol=1e-5)
+    assert result.clip_scores.sum() == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])

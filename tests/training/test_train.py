@@ -406,16 +406,19 @@ def room(level_db: float, slope: float) -> F32:
 
 
 @pytest.mark.slow
-def test_a_quiet_room_is_no_clock(tmp_path: Path, shared_audio: Path) -> None:
+@pytest.mark.parametrize("beside", ["background", "sneeze"])
+def test_a_quiet_room_is_no_clock(tmp_path: Path, shared_audio: Path, beside: str) -> None:
     """A third of what is recorded of a clock is the quiet between its ticks."""
     with open(shared_audio / "esc10" / "clips.csv", encoding="utf-8") as file:
-        clocks = [row for row in csv.DictReader(file) if row["label"] == "Clock tick"]
+        esc10 = list(csv.DictReader(file))
+    clocks = [row for row in esc10 if row["label"] == "Clock tick"]
     with open(shared_audio / "everyday" / "clips.csv", encoding="utf-8") as file:
         others = [row for row in csv.DictReader(file) if "lock" not in row["file"]][:60]
+    sneezes = [row for row in esc10 if row["label"] == "Person sneeze" and row["fold"] in "123"]
     data = tmp_path / "data"
     for label, name, rows in (
         ("tick", "esc10", [row for row in clocks if row["fold"] in "123"]),
-        ("background", "everyday", others),
+        (beside, "esc10", sneezes) if beside == "sneeze" else (beside, "everyday", others),
     ):
         (data / label).mkdir(parents=True)
         for number, row in enumerate(rows):
@@ -431,7 +434,7 @@ def test_a_quiet_room_is_no_clock(tmp_path: Path, shared_audio: Path) -> None:
         if row["fold"] in "45":
             events = classifier.classify(shared_audio / "esc10" / row["file"]).events()
             found.append("tick" in {event.label for event in events})
-    assert np.mean(found) >= 0.9
+    assert np.mean(found) >= (0.9 if beside == "background" else 0.7)
 
 
 @pytest.mark.slow

@@ -120,7 +120,12 @@ def with_priors(head: TaughtHead, features: F32) -> TaughtHead:
     known, last = taught_priors(head), head.layers[-1]
     p = head.scores_of_features(features).astype(np.float64)
     if head.output == "softmax":
-        shift = np.log(estimate_priors(p, known) / known)
+        sums = p.sum(axis=1, keepdims=True)
+        is_event = sums[:, 0] >= 0.5  # the rest is quiet, which is of no class
+        if not is_event.any():
+            return head
+        shift = np.zeros(len(last.bias))
+        shift[: len(known)] = np.log(estimate_priors((p / sums)[is_event], known) / known)
     else:
         shift = np.array(
             [logit_shift(estimate_prior(p[:, c], k), float(k)) for c, k in enumerate(known)]

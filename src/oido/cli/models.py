@@ -257,7 +257,7 @@ def _info(args: argparse.Namespace) -> None:
 
 _SCORES = {
     "sigmoid": tr("raw, 0..1; not probabilities"),
-    "softmax": tr("raw, of a softmax: 0..1, all together 1; not probabilities"),
+    "softmax": tr("raw, of a softmax: 0..1, together 1 or less; not probabilities"),
     "logits": tr("the sigmoid of its logits, 0..1; not probabilities"),
 }
 """By what an output of scores gives."""

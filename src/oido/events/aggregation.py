@@ -32,9 +32,9 @@ class Aggregator:
     - "mean": Σ w·s / Σ w;
     - "max": the largest w·s;
     - "top-k-mean": the mean of the three largest w·s of the class (of all, if there are fewer);
-    - "confident-mean", for scores that sum to 1: exp(Σ w·t·ln s / Σ w·t), made to sum to 1 again,
-      where t is how much a window tells (`telling`): a clip is what it is where one is sure, and
-      background where nothing else is;
+    - "confident-mean", for scores that sum to 1, or to less where the rest is quiet:
+      exp(Σ w·t·ln s / Σ w·t), made to sum to 1, where t is how much a window tells (`telling`): a
+      clip is what it is where one is sure, and background where nothing else is;
     - "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest.
 
     A clip of a single, padded window has nothing else to go by: its weight counts as 1.
@@ -51,6 +51,7 @@ class Aggregator:
                 )
             )
         self._way = _WAYS[aggregation](absences)
+        self._keeps_single = aggregation != "confident-mean"  # which makes its own sum to 1
         self._windows = 0
         self._first: F32 | None = None
 
@@ -66,7 +67,9 @@ class Aggregator:
     def flush(self) -> F32:
         """The clip's scores, f32[C]. At least one window must have been pushed."""
         assert self._first is not None, "push a window first"
-        return self._first if self._windows == 1 else self._way.flush().astype(np.float32)
+        if self._windows == 1 and self._keeps_single:
+            return self._first
+        return self._way.flush().astype(np.float32)
 
 
 def confidence(scores: F64) -> F64:
@@ -80,13 +83,16 @@ def confidence(scores: F64) -> F64:
 
 
 def telling(scores: F64, absences: Bools | None) -> F64:
-    """How much each window, a row of scores that sum to 1, tells of its clip, f64[N]: c²·(1 − b).
+    """How much each window, a row of scores that sum to 1 or less, tells of its clip, f64[N]: c²·e.
 
-    c: how sure it is (`confidence`). b: its scores of what is no event: between the sounds of a
-    clip is background, of which a window is surer than of any sound.
+    c: how sure it is of one class beside others (`confidence`). e: its scores of what is an event:
+    between the sounds of a clip is the quiet, which is what lacks to 1, or background, of which a
+    window is surer than of any sound.
     """
-    event = 1.0 if absences is None else np.maximum(1 - scores[:, absences].sum(axis=1), 0)
-    return np.asarray(confidence(scores) ** 2 * event + _LEAST_TELLING)
+    sums = scores.sum(axis=1)
+    event = sums if absences is None else np.maximum(sums - scores[:, absences].sum(axis=1), 0)
+    sure = confidence(scores / np.maximum(sums, _SMALLEST_SCORE)[:, None])
+    return np.asarray(sure**2 * event + _LEAST_TELLING)
 
 
 class _Mean:

@@ -110,7 +110,10 @@ class DistillationTargets(NamedTuple):
         soft = values[:, self.columns].astype(np.float64)
         found = np.stack([np.interp(times, known_at, column) for column in soft.T], axis=1)
         if self.output == "softmax":
-            found /= np.maximum(found.sum(axis=1, keepdims=True), 1e-9)
+            # What a teacher gives to the quiet is no more of one class than of another.
+            missing = np.maximum(1 - found.sum(axis=1, keepdims=True), 0)
+            found += missing / found.shape[1]
+            found /= found.sum(axis=1, keepdims=True)
         return found
 
 

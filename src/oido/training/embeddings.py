@@ -113,6 +113,18 @@ class EmbeddedClips:
         return "sigmoid" if self.multi_label else "softmax"
 
     @property
+    def fits_quiet(self) -> bool:
+        """Whether heads get a logit of the quiet: of one class each, and none of no event."""
+        return self.quiet is not None and not self.multi_label and not self.no_events.any()
+
+    @property
+    def no_events(self) -> Bools:
+        """bool[C]: the classes that were taught as the absence of events."""
+        absences = np.zeros(len(self.classes), bool)
+        absences[no_event_columns(self.classes)] = True
+        return absences
+
+    @property
     def labels(self) -> I64:
         """i64[K]: the class of each clip; of several, the first."""
         return np.asarray(np.nan_to_num(self.targets).argmax(axis=1), np.int64)
@@ -250,12 +262,12 @@ def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) ->
     """f32[M, C] scores of the windows of ``clips`` → f32[K, C]; softmax rows sum to 1.
 
     - of a softmax the "confident-mean" (`oido.events.aggregation`): windows in which the head is
-      undecided, or sure of background, weigh next to nothing: a clip is what it is where there is
-      sound;
+      undecided, or sure of background or the quiet, weigh next to nothing: a clip is what it is
+      where there is sound;
     - of a sigmoid the "power-mean": (Σ w·s⁴ / Σ w)^¼, between the mean and the largest;
     - where labels are weak, "max": a minute holds what one of its windows does.
 
-    A clip of a single window keeps that window's scores.
+    A clip of a single window keeps that window's scores, those of a softmax made to sum to 1.
     """
     share, starts = clips.window_shares[:, None], clips.starts
     s = scores.astype(np.float64)
@@ -266,9 +278,7 @@ def clip_probabilities(scores: F32, clips: EmbeddedClips, output: OutputKind) ->
     if output == "sigmoid":
         powers = np.add.reduceat(share * s**POWER, starts, axis=0)
         return np.asarray(powers ** (1 / POWER), np.float32)
-    absences = np.zeros(s.shape[1], bool)
-    absences[no_event_columns(clips.classes)] = True
-    share = share * telling(s, absences)[:, None]
+    share = share * telling(s, clips.no_events)[:, None]
     share = share / np.add.reduceat(share, starts, axis=0)[clips.clip_index]
     logs = np.log(np.maximum(s, 1e-30))
     pooled = np.exp(np.add.reduceat(share * logs, starts, axis=0))

@@ -5,7 +5,8 @@ Both kinds see the windows of a clip and its mean (`EmbeddedClips.views`) under 
 and **the quiet** (`quiet_waveforms`) as a sound of no class: its target is background, where
 that is taught, and else the same for every class (softmax), or none (sigmoid). Clips have quiet
 stretches, whose windows say nothing of the class; a head that knows this stays undecided there,
-instead of taking the quiet for the class that has most of it.
+instead of taking the quiet for the class that has most of it. Where no background is taught, a
+logit of the quiet is then fitted beside those of the classes, which stay as they are to each other.
 
 Features are first brought to comparable scales and turned to their main directions.
 """
@@ -149,7 +150,8 @@ class Prepared(NamedTuple):
     """Views of the clips in a space of few dimensions: x = (φ(embedding) − centre) @ basis.
 
     x: [V, q]; targets: [V, C]; weights: [V, C], 0 where the target is not known, their sum over V
-    about the number of clips. centre: [D]; basis: [D, q].
+    about the number of clips. centre: [D]; basis: [D, q]. quiet: how many of the views, the last,
+    are the quiet, where a logit of its own is to tell it.
     """
 
     x: F32
@@ -159,6 +161,7 @@ class Prepared(NamedTuple):
     basis: F64
     square_root: bool
     output: OutputKind
+    quiet: int = 0
 
     def layer(self, weights: F64, bias: F64) -> Dense:
         """The first layer, [q, out] and [out], as it stands on the embedding itself."""
@@ -171,7 +174,7 @@ class Prepared(NamedTuple):
 
 def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
     """The views of ``clips``, the quiet examples behind them."""
-    square_root = views.square_root
+    square_root, quiet = views.square_root, 0
     rows, index, weights = clips.views_and_copies(views.copies)
     if square_root is None:
         square_root = bool(clips.embeddings.min() >= 0)
@@ -184,7 +187,9 @@ def prepare(clips: EmbeddedClips, views: Views) -> Prepared:
         targets = np.concatenate([targets, np.broadcast_to(_nothing(clips), shape)])
         extra = np.full(shape, views.quiet * len(clips) / len(clips.quiet))
         per_class = np.concatenate([per_class, extra])
+        quiet = len(clips.quiet) if clips.fits_quiet else 0
     prepared = prepared_rows(rows, targets, per_class, square_root, clips.output, len(clips))
+    prepared = prepared._replace(quiet=quiet)
     if clips.weak is None:
         return prepared
 
@@ -229,8 +234,13 @@ def fit_linear(
     options = options or LinearOptions()
     data = data or prepare(clips, options)
     default = STRENGTH if data.output == "softmax" else STRENGTH_OF_TAGS
-    layer = data.layer(*solve_linear(data, options.strength or default))
-    return EmbeddingHead(clips.classes, (layer,), data.output, data.square_root)
+    weights, bias = solve_linear(data, options.strength or default)
+    quiet = None
+    if data.quiet:
+        logits = data.x @ weights.astype(np.float32) + bias.astype(np.float32)
+        quiet = data.layer(*solve_quiet(data, data.x, logits))
+    layers = (data.layer(weights, bias),)
+    return EmbeddingHead(clips.classes, layers, data.output, data.square_root, quiet)
 
 
 def solve_linear(data: Prepared, strength: float) -> tuple[F64, F64]:
@@ -249,6 +259,31 @@ def solve_linear(data: Prepared, strength: float) -> tuple[F64, F64]:
 
     flat = _minimize(loss, np.zeros((size + 1) * count))
     return flat[:-count].reshape(size, count), flat[-count:]
+
+
+def solve_quiet(data: Prepared, features: F32, logits: F32) -> tuple[F64, F64]:
+    """Weights f64[h, 1] and bias f64[1] of the logit that tells the quiet from all else.
+
+    features: f32[V, h] of the prepared views; logits: f32[V, C], of the classes, which it stands
+    beside in one softmax and does not change. Logistic, with the penalty of a linear head.
+    """
+    is_quiet = np.zeros(len(features))
+    is_quiet[-data.quiet :] = 1
+    weights = data.weights.mean(axis=1)
+    top = logits.max(axis=1).astype(np.float64)
+    others = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    n = weights.sum()
+
+    def loss(flat: F64) -> tuple[float, F64]:
+        above = features @ flat[:-1].astype(np.float32) + flat[-1] - others
+        losses = weights * (np.logaddexp(0, above) - is_quiet * above)
+        slope = weights * (0.5 * (1 + np.tanh(0.5 * above)) - is_quiet)
+        back = features.T @ slope.astype(np.float32) + flat[:-1] / STRENGTH
+        penalty = 0.5 / STRENGTH * float((flat[:-1] ** 2).sum())
+        return (float(losses.sum()) + penalty) / n, np.append(back, slope.sum()) / n
+
+    flat = _minimize(loss, np.zeros(features.shape[1] + 1))
+    return flat[:-1, None], flat[-1:]
 
 
 def fit_mlp(
@@ -293,7 +328,14 @@ def fit_mlp(
         adam.update(gradients, size_of_step, options.decay)
     first = data.layer(parameters[0] * np.sqrt(size), parameters[1])
     last = Dense(parameters[2].T.astype(np.float32), parameters[3].astype(np.float32))
-    return EmbeddingHead(clips.classes, (first, last), data.output, data.square_root)
+    quiet = None
+    if data.quiet:
+        hidden = np.maximum(x @ parameters[0] + parameters[1], 0).astype(np.float32)
+        size_of_rows = float(np.sqrt(max(float((hidden**2).sum(axis=1).mean()), 1e-30)))
+        logits = (hidden @ last.weights.T + last.bias).astype(np.float32)
+        weights, bias = solve_quiet(data, hidden / np.float32(size_of_rows), logits)
+        quiet = Dense((weights.T / size_of_rows).astype(np.float32), bias.astype(np.float32))
+    return EmbeddingHead(clips.classes, (first, last), data.output, data.square_root, quiet)
 
 
 def _minimize(loss: Callable[[F64], tuple[float, F64]], start: F64) -> F64:

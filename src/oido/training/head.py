@@ -25,6 +25,8 @@ class Dense:
 class EmbeddingHead:
     """[square root] → dense → [relu → dense] → softmax or sigmoid, window by window.
 
+    quiet: of a softmax, the logit of hearing nothing, beside those of the last layer; what it takes
+    of the 1 is not given to any class. None: one of the classes always has it.
     square_root: take √max(x, 0) of the embedding first, which evens out loud and faint features;
     for embeddings that are never negative. Centring, scaling and the calibration's temperature are
     folded into the layers.
@@ -34,6 +36,7 @@ class EmbeddingHead:
     layers: tuple[Dense, ...]
     output: OutputKind
     square_root: bool
+    quiet: Dense | None = None
 
     def __repr__(self) -> str:
         return f"<EmbeddingHead: {len(self.classes)} classes, {len(self.layers)} dense layers>"
@@ -43,8 +46,17 @@ class EmbeddingHead:
         """How many numbers of a window it is made from."""
         return int(self.layers[0].weights.shape[1])
 
+    @property
+    def layers_and_quiet(self) -> tuple[Dense, ...]:
+        """The layers, the quiet as the last row of the last one."""
+        *first, last = self.layers
+        if self.quiet is None:
+            return self.layers
+        weights = np.concatenate([last.weights, self.quiet.weights])
+        return (*first, Dense(weights, np.concatenate([last.bias, self.quiet.bias])))
+
     def logits(self, embeddings: F32) -> F32:
-        """f32[N, D] → f32[N, C], before the softmax or sigmoid."""
+        """f32[N, D] → f32[N, C], before the softmax or sigmoid; behind them that of the quiet."""
         x = np.asarray(embeddings, np.float32)
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise OptionError(
@@ -55,23 +67,27 @@ class EmbeddingHead:
                 )
             )
         x = np.sqrt(np.maximum(x, 0)) if self.square_root else x
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.layers_and_quiet):
             x = np.maximum(x, 0) if number else x
             x = x @ layer.weights.T + layer.bias
         return x
 
     def scores(self, embeddings: F32) -> F32:
-        """f32[N, D] → f32[N, C], 0..1; the rows of a softmax sum to 1."""
-        return activate(self.logits(embeddings), self.output)
+        """f32[N, D] → f32[N, C], 0..1; the rows of a softmax sum to 1, less what is quiet."""
+        return activate(self.logits(embeddings), self.output)[:, : len(self.classes)]
 
     def scaled(self, slope: float) -> EmbeddingHead:
         """The head whose logits are slope · logits."""
-        last = self.layers[-1]
-        dense = Dense(
-            (last.weights * np.float32(slope)).astype(np.float32),
-            (last.bias * np.float32(slope)).astype(np.float32),
-        )
-        return replace(self, layers=(*self.layers[:-1], dense))
+        quiet = None if self.quiet is None else _scaled(self.quiet, slope)
+        last = _scaled(self.layers[-1], slope)
+        return replace(self, layers=(*self.layers[:-1], last), quiet=quiet)
+
+
+def _scaled(layer: Dense, slope: float) -> Dense:
+    return Dense(
+        (layer.weights * np.float32(slope)).astype(np.float32),
+        (layer.bias * np.float32(slope)).astype(np.float32),
+    )
 
 
 def activate(logits: F32, output: OutputKind) -> F32:

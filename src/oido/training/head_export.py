@@ -99,8 +99,11 @@ def taught_file(
         outputs.append(replace(model.head, name=BASE_HEAD, description=f"{model.name}, as it is"))
         if model.head.aggregation is not None:
             aggregations[BASE_HEAD] = model.head.aggregation
-    layers = [(layer.weights, layer.bias) for layer in head.layers]
-    tensors[TAUGHT_HEAD] = writer.scores(shared, layers, head.output)
+    layers = [(layer.weights, layer.bias) for layer in head.layers_and_quiet]
+    scores = writer.scores(shared, layers, head.output)
+    if head.quiet is not None:
+        scores = writer.first_columns(scores, len(head.classes))
+    tensors[TAUGHT_HEAD] = scores
     same = ScoreCalibration((_SAME,) * len(head.classes), ScoreTransformation.INVERSE_LOGISTIC)
     outputs.append(
         Head(

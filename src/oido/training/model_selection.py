@@ -107,7 +107,7 @@ class ModelSelection:
     windows_out_of_fold: f32[M, C], those of the clips' windows. folds: i64[K], `NEVER_HELD_OUT` for
     clips that every head has learnt from, because their class has no other source: they are not
     judged, and their rows are 0. slope: what the logits were multiplied by; 1 without out-of-fold
-    clips. first_logits: f32[M, C], of the first candidate out of fold, as they were fitted.
+    clips. first_logits: f32[M, C or C + 1], of the first candidate out of fold, as fitted.
     """
 
     head: EmbeddingHead
@@ -170,7 +170,8 @@ def select(
         # At one spread for all: calibration is drawn towards a slope of 1, and with few clips a
         # candidate of flat logits would seem the worse for it, however well it tells classes.
         held_out = (folds != NEVER_HELD_OUT)[clips.clip_index]
-        spreads = np.maximum(logits[:, held_out].std(axis=(1, 2)), 1e-6)
+        of_classes = logits[:, held_out, : len(clips.classes)]
+        spreads = np.maximum(of_classes.std(axis=(1, 2)), 1e-6)
         scales = spreads[0] / spreads
         logits *= scales[:, None, None]
         judged = [_calibrate_out_of_fold(clips, folds, each) for each in logits]
@@ -284,8 +285,10 @@ def _held_out_logits(
     jobs: int | None,
     on_fit: OnFit,
 ) -> F32:
-    """f32[candidates, M, C]: for each window, by heads that were fitted without its fold."""
-    shape = (len(candidates), len(clips.embeddings), len(clips.classes))
+    """f32[candidates, M, C]: for each window, by heads that were fitted without its fold; behind
+    the classes the quiet, where heads tell it."""
+    columns = len(clips.classes) + clips.fits_quiet
+    shape = (len(candidates), len(clips.embeddings), columns)
     logits = np.zeros(shape, np.float32)
 
     def fit_without(fold: int) -> None:
@@ -297,7 +300,9 @@ def _held_out_logits(
             if views not in prepared:
                 prepared[views] = prepare(known, views)
             head = _fit(known, candidate, seed, prepared[views])
-            logits[number, held_out] = head.logits(clips.embeddings[held_out])
+            of_head = head.logits(clips.embeddings[held_out])
+            missing = ((0, 0), (0, columns - of_head.shape[1]))  # of one that takes no quiet
+            logits[number, held_out] = np.pad(of_head, missing, constant_values=-np.inf)
             on_fit()
 
     for _ in each_fold(fit_without, folds, clips, jobs):
@@ -320,13 +325,13 @@ class _HeldOut(NamedTuple):
 
 def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _HeldOut:
     """Predictions of clips out of fold, each fold with the slope of the others."""
-    output, held_out = clips.output, folds != NEVER_HELD_OUT
+    output, held_out, count = clips.output, folds != NEVER_HELD_OUT, len(clips.classes)
     probabilities = np.zeros(clips.targets.shape, np.float32)
-    of_windows = np.zeros_like(logits)
+    of_windows = np.zeros((len(logits), count), np.float32)
     masks = [folds == fold for fold in held_out_folds(folds)]
     *slopes, of_all = fit_slopes(
         lambda slope: clip_probabilities(
-            activate(logits * np.float32(slope), output), clips, output
+            activate(logits * np.float32(slope), output)[:, :count], clips, output
         ),
         clips.targets,
         output,
@@ -334,7 +339,7 @@ def _calibrate_out_of_fold(clips: EmbeddedClips, folds: I64, logits: F32) -> _He
     )
     for mask, slope in zip(masks, slopes):
         windows = mask[clips.clip_index]
-        scores = activate(logits[windows] * np.float32(slope), output)
+        scores = activate(logits[windows] * np.float32(slope), output)[:, :count]
         of_windows[windows] = scores
         probabilities[mask] = clip_probabilities(scores, clips.subset(mask), output)
     losses = log_losses(probabilities[held_out], clips.targets[held_out], output)

@@ -150,9 +150,10 @@ def _part(
 
 
 def _accuracy(known: EmbeddedClips, held_out: EmbeddedClips, logits: F32 | None) -> float:
-    """logits: f32[M, C] of the held-out windows by such a head, if they are known."""
+    """logits: f32[M, C or C + 1] of the held-out windows by such a head, if they are known."""
     if logits is None:
         head = fit_linear(known, LinearOptions())
         logits = head.logits(held_out.embeddings)
-    p = clip_probabilities(activate(logits, known.output), held_out, known.output)
+    scores = activate(logits, known.output)[:, : len(known.classes)]
+    p = clip_probabilities(scores, held_out, known.output)
     return accuracy(p, held_out.targets, held_out.multi_label)

@@ -17,13 +17,18 @@ from tests.training.test_head_export import CLASSES, STREET, file_of, made_head,
 
 
 @pytest.mark.parametrize(
-    ("output", "square_root", "layers"),
-    [("softmax", True, 1), ("sigmoid", False, 1), ("sigmoid", True, 2)],
+    ("output", "square_root", "layers", "quiet"),
+    [
+        ("softmax", True, 1, False),
+        ("softmax", True, 2, True),
+        ("sigmoid", False, 1, False),
+        ("sigmoid", True, 2, False),
+    ],
 )
 def test_a_head_is_what_was_written(
-    model: AudioModel, tmp_path: Path, output: str, square_root: bool, layers: int
+    model: AudioModel, tmp_path: Path, output: str, square_root: bool, layers: int, quiet: bool
 ) -> None:
-    made = made_head(output, square_root, layers)
+    made = made_head(output, square_root, layers, quiet=quiet)
     path = tmp_path / "taught.tflite"
     path.write_bytes(
         file_of(model, made, training={"base_sha256": "ab", "priors": [0.1, 0.2, 0.3]})
@@ -32,7 +37,7 @@ def test_a_head_is_what_was_written(
     assert head.labels == CLASSES
     assert (head.output, head.square_root, head.inputs) == (output, square_root, 1024)
     assert head.training["priors"] == [0.1, 0.2, 0.3]
-    for read, written in zip(head.layers, made.layers, strict=True):
+    for read, written in zip(head.layers, made.layers_and_quiet, strict=True):
         np.testing.assert_array_equal(read.weights, written.weights)
         np.testing.assert_array_equal(read.bias, written.bias)
     embeddings = np.abs(np.random.default_rng(0).normal(0, 1, (5, 1024))).astype(np.float32)

@@ -281,6 +281,14 @@ class GraphWriter:
         edges = [self.constant(np.array(numbers, np.int32)) for numbers in (start, shape)]
         return self._add("SLICE", [x, *edges], shape, "SliceOptions")
 
+    def first_columns(self, x: int, count: int) -> int:
+        """[n, k] → [n, count], however many rows there are."""
+        edges = [self.constant(np.array(n, np.int32)) for n in ((0, 0), (0, count), (1, 1))]
+        shape = (self.shape(x)[0], count)
+        return self._add(
+            "STRIDED_SLICE", [x, *edges], shape, "StridedSliceOptions", beginMask=1, endMask=1
+        )
+
     def side_to_side(self, rows: list[int]) -> int:
         """[n, a], [n, b], … → [n, a + b + …]."""
         return self.one_after_another(rows, axis=1)

@@ -41,6 +41,7 @@ class HeadLayer(NamedTuple):
 class TaughtHead:
     """[square root] → dense → [relu → dense] → softmax or sigmoid, of a model's last head.
 
+    The last row of a softmax's last layer may be that of the quiet, which is no label.
     training: what the file says of how it was taught; ``base_sha256`` of it is the network's.
     """
 
@@ -66,13 +67,14 @@ class TaughtHead:
         return x
 
     def scores_of_features(self, features: F32) -> F32:
-        """f32[N, h] → f32[N, C], 0..1."""
+        """f32[N, h] → f32[N, C], 0..1, without the quiet."""
         last = self.layers[-1]
         logits = features @ last.weights.T + last.bias
         if self.output == "sigmoid":
             return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        scores = powers / powers.sum(axis=1, keepdims=True)
+        return np.asarray(scores[:, : len(self.labels)], np.float32)
 
     def scores(self, embeddings: F32) -> F32:
         """f32[N, D] → f32[N, C], 0..1."""
@@ -97,7 +99,7 @@ def read_taught_head(model: AudioModel) -> TaughtHead:
     if model.head.name not in names:
         raise unknown
     found = _walk(content, names.index(model.head.name))
-    if found is None or len(found.layers[-1].bias) != len(model.labels):
+    if found is None or len(found.layers[-1].bias) != len(model.labels) + found.has_quiet:
         raise unknown
     return TaughtHead(
         model.name,
@@ -131,12 +133,14 @@ def write_last_layer(model: AudioModel, layer: HeadLayer) -> bytes:
 
 
 class _Walked(NamedTuple):
-    """What lies before an output. last: the tensors of the last layer's weights and bias."""
+    """What lies before an output. last: the tensors of the last layer's weights and bias.
+    has_quiet: its last row is cut off behind the softmax."""
 
     layers: tuple[HeadLayer, ...]
     output: OutputKind
     square_root: bool
     last: tuple[int, int]
+    has_quiet: bool
 
 
 def _walk(content: bytes, output: int) -> _Walked | None:
@@ -149,6 +153,8 @@ def _walk(content: bytes, output: int) -> _Walked | None:
         return op if op is not None and operator_kind(model, op) == kind else None
 
     tensor = int(graph.outputs[output])
+    cut = made_by(tensor, _OP.STRIDED_SLICE)
+    tensor = tensor if cut is None else int(cut.inputs[0])
     squash, name = made_by(tensor, _OP.LOGISTIC), _SIGMOID
     if squash is None:
         squash, name = made_by(tensor, _OP.SOFTMAX), _SOFTMAX
@@ -169,4 +175,4 @@ def _walk(content: bytes, output: int) -> _Walked | None:
     if last is None or any(layer.weights.ndim != 2 for layer in layers):
         return None
     root = made_by(tensor, _OP.SQRT)
-    return _Walked(tuple(layers), name, root is not None, last)
+    return _Walked(tuple(layers), name, root is not None, last, cut is not None)
