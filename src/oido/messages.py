@@ -59,6 +59,21 @@ class MarkedText(str):
         """As of a str; its fields have not been filled before."""
         return tr(self.msgid, **{str(place): each for place, each in enumerate(values)}, **named)
 
+    def in_language(self, locale: str) -> str:
+        """As people read it who have this language."""
+        if locale == "en":
+            return str(self)
+        translation = translated(self.msgid, locale)
+        if self.parts is not None:
+            parts = {
+                field: part if isinstance(part, MarkedText) else _of_others(part, locale)
+                for field, part in self.parts.items()
+            }
+            translation = _filled(translation, parts, partial(shown, locale=locale))
+        for method, words in self.changes:
+            translation = getattr(translation, method)(*(shown(word, locale) for word in words))
+        return translation
+
     def _changed(self, method: str, *words: str) -> MarkedText:
         text = getattr(str, method)(str(self), *words)
         return _make(text, self.msgid, self.parts, (*self.changes, (method, words)))
@@ -107,18 +122,27 @@ def _part(value: object, form: str, conversion: str) -> str:
     """What stands for a field; a MarkedText stays one, and gets its form where it is filled in."""
     if isinstance(value, BaseException):
         value = text_of(value)
-    if isinstance(value, MarkedText) and not conversion:
-        return value
-    if conversion:
-        value = {"r": repr, "s": str, "a": ascii}[conversion](value)  # type: ignore[operator]
-    return format(value, form)
+    return value if isinstance(value, MarkedText) else _formatted(value, form, conversion)
+
+
+def _formatted(value: object, form: str, conversion: str) -> str:
+    return format(_CONVERSIONS[conversion](value), form)
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "": lambda value: value,
+    "r": repr,
+    "s": str,
+    "a": ascii,
+}
 
 
 def _filled(text: str, parts: Mapping[str, str], show: Callable[[str], str] = str) -> str:
     filled = []
-    for before, field, _, form, _ in _fields(text):
+    for before, field, _, form, conversion in _fields(text):
         part = parts[field] if field else ""
-        filled += [before, format(show(part), form) if isinstance(part, MarkedText) else part]
+        is_marked = isinstance(part, MarkedText)
+        filled += [before, _formatted(show(part), form, conversion) if is_marked else part]
     return "".join(filled)
 
 
@@ -131,7 +155,7 @@ def joined(separator: str, texts: Iterable[str]) -> MarkedText:
 
 def listed(names: Sequence[str], most: int = 10) -> str:
     """So many of the names, and how many more there are."""
-    some = ", ".join(names[:most])
+    some = joined(", ", names[:most])
     more = len(names) - most
     return tr("{names} and {more} more", names=some, more=more) if more > 0 else some
 
@@ -148,23 +172,15 @@ def shown(text: object, locale: str | None = None) -> str:
 
     locale: another language than the one in use.
     """
-    text, used = text_of(text), locale or language()
-    if not isinstance(text, MarkedText) or used == "en":
-        return str(text)
-    translation = translated(text.msgid, used)
-    if text.parts is not None:
-        parts = {
-            field: part if isinstance(part, MarkedText) else _of_others(part, used)
-            for field, part in text.parts.items()
-        }
-        translation = _filled(translation, parts, partial(shown, locale=used))
-    for method, words in text.changes:
-        translation = getattr(translation, method)(*(shown(word, used) for word in words))
-    return translation
+    text = text_of(text)
+    return text.in_language(locale or language()) if isinstance(text, MarkedText) else text
 
 
 def _of_others(reason: str, locale: str) -> str:
     """What the system or a library says, if it is one of `OF_OTHERS`; else as it is."""
+    for msgid, longest, pattern in _patterns_of_others():
+        if longest in reason and (match := pattern.fullmatch(reason)):
+            return _filled(translated(msgid, locale), dict(zip(_names(msgid), match.groups())))
     found = re.fullmatch(r"(\[Errno -?\d+\] )?(.*?)(: '.*')?", reason, re.DOTALL)
     if found is None or found[2] not in OF_OTHERS:
         return reason
@@ -177,6 +193,8 @@ def recognised(text: str, locale: str | None = None) -> str:
     locale: another language than the one in use.
     """
     used = locale or language()
+    if isinstance(text, MarkedText):
+        return shown(text, used)
     for msgid, longest, pattern in _patterns(used) if used != "en" else ():
         if longest in text and (found := pattern.fullmatch(text)):
             parts = {
@@ -192,17 +210,41 @@ def recognised(text: str, locale: str | None = None) -> str:
     return translated(text, used) if " " in text else text  # no name of one word
 
 
+class _Stored(MarkedText):
+    def in_language(self, locale: str) -> str:
+        return recognised(str(self), locale)
+
+
+def stored(text: str) -> str:
+    """A sentence that was stored, as a text or a part of one: shown as it is `recognised`."""
+    made = _Stored(text)
+    made.msgid, made.parts, made.changes = text, None, ()
+    return made
+
+
 def _names(msgid: str) -> list[str]:
     """The fields of a text, as they are written."""
     return [field for _, field, *_ in _fields(msgid) if field]
 
 
+_Patterns = tuple[tuple[str, str, re.Pattern[str]], ...]
+
+
 @cache
-def _patterns(locale: str) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+def _patterns(locale: str) -> _Patterns:
+    """Those of a whole catalogue."""
+    return _matching(catalogue(locale)._catalog)  # type: ignore[attr-defined] # no other way
+
+
+@cache
+def _patterns_of_others() -> _Patterns:
+    return _matching(OF_OTHERS)
+
+
+def _matching(msgids: Iterable[str]) -> _Patterns:
     """The msgids that have fields, the longest text between these, and what matches them."""
     found = []
-    # gettext has no other way to its msgids.
-    for msgid in sorted(catalogue(locale)._catalog, key=len, reverse=True):  # type: ignore[attr-defined]
+    for msgid in sorted(msgids, key=len, reverse=True):
         try:
             fields = [(before, field) for before, field, *_ in _fields(msgid)]
         except ValueError:  # braces that are no fields
@@ -237,6 +279,27 @@ def languages() -> tuple[str, ...]:
 
 OF_OTHERS = frozenset(
     (
+        tr(
+            'Could not choose a best candidate function for the function call "{call}". In order '
+            "to select one, please add explicit type casts"
+        ),
+        tr("Could not convert string '{value}' to {type}"),
+        tr("Could not convert string '{value}' to {type} when casting from source column {name}"),
+        tr(
+            "No function matches the given name and argument types '{call}'. You might need to add "
+            "explicit type casts"
+        ),
+        tr('Referenced table "{name}" not found'),
+        tr("Scalar Function with name {name} does not exist"),
+        tr("Table with name {name} does not exist"),
+        tr("WHERE clause cannot contain aggregates"),
+        tr(
+            'column "{name}" must appear in the GROUP BY clause or must be part of an aggregate '
+            "function"
+        ),
+        tr('invalid timestamp field format: "{value}", expected format is ({form})'),
+        tr('syntax error at or near "{near}"'),
+        tr("Unable to locate credentials"),
         tr("Address already in use"),
         tr("Connection refused"),
         tr("Connection reset by peer"),
@@ -268,7 +331,8 @@ OF_OTHERS = frozenset(
         tr("Too many open files"),
     )
 )
-"""What the system, FFmpeg and libsndfile give as a reason; it stands in sentences of ours."""
+"""What the system, FFmpeg, libsndfile, DuckDB and stores give as a reason; it stands in sentences
+of ours."""
 
 _in_use: list[str] = []
 

@@ -133,6 +133,12 @@ def test_data_that_nothing_can_be_fitted_to(change, message: str) -> None:
         fit_sigmoids(*change(scores, targets), np.arange(50))
 
 
+def test_a_model_of_one_class_needs_clips_that_are_called_background() -> None:
+    scores, targets, _ = made(50, [1.0], [0.0])
+    with pytest.raises(OptionError, match="other sounds, all of which are called 'background'"):
+        fit_sigmoids(scores, targets * 0 + 1, np.arange(50))
+
+
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("factor", [0.1, 0.4, 1.0, 2.5, 9.0])
 def test_slopes_are_those_of_trying_every_one(output: OutputKind, factor: float) -> None:

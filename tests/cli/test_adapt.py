@@ -12,6 +12,8 @@ import pytest
 from oido.cli import adapt
 from oido.cli.terminal import EXIT_FATAL
 from oido.errors import OptionError
+from oido.evaluation.bootstrap import Estimate
+from oido.messages import tr
 from oido.models.model import AudioModel
 from tests.results.owl_archives import make_owls, owl_file, review
 from tests.results.results_folders import run as run_command
@@ -45,3 +47,18 @@ def test_words_that_make_no_sense(tmp_path: Path) -> None:
     words = (str(tmp_path), "owl.tflite", "--labels", "project.db", "-o")
     with pytest.raises(OptionError, match="-o needs a name"):
         run_command(adapt, *words, str(tmp_path / "owl.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (Estimate(0.02, 0.01, 0.03), "more by 0.020 (0.010 to 0.030)"),
+        (Estimate(-0.02, -0.03, 0.01), "less by 0.020 (-0.010 to 0.030)"),
+        (Estimate(-0.0002, -0.0004, 0.0004), "equal (0.000 to 0.000)"),
+        (Estimate(-0.0), "equal"),
+        (Estimate(-0.25), "less by 0.250"),
+        (Estimate(float("nan")), "more by –"),
+    ],
+)
+def test_a_change_is_said_with_its_direction(change: Estimate, said: str) -> None:
+    assert adapt._change(change, tr("more by {by}"), tr("less by {by}")) == said

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -343,3 +344,49 @@ def test_a_channel_is_the_mean_or_a_number() -> None:
 def test_a_timeout_that_is_none_is_told(text: str, told: str) -> None:
     with pytest.raises(OptionError, match=told):
         parsed(f"--timeout={text}")
+
+
+_VANISHING = """
+import os, sys, threading
+from oido.live import microphone
+from tests.live.test_microphone import Sounddevice
+from oido.cli.main import run
+
+class Vanishing(Sounddevice):
+    def start(self):
+        def vanish():
+            self.play(1)
+            os.write(2, b"ALSA lib pcm_hw.c:1829: snd_pcm_hw_readi failed\\n")
+            os.write(2, b"Expression 'err' failed in 'pa_linux_alsa.c', line: 3339\\n")
+            self.options["finished_callback"]()
+        threading.Timer(0.2, vanish).start()
+
+    def close(self, ignore_errors=True):
+        os.write(2, b"ALSA lib pcm.c:1567: (snd_pcm_close) no such device\\n")
+
+card = Vanishing()
+microphone.load_sounddevice = lambda: card
+sys.exit(run(["listen", "mic", "--plain", *sys.argv[1:]]))
+"""
+
+
+def test_a_microphone_that_is_gone_is_one_sentence_of_ours() -> None:
+    for options in [], ["-v"]:
+        done = subprocess.run(
+            [sys.executable, "-c", _VANISHING, *options],
+            check=False,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "OIDO_LOCALE": "es"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 1
+        lines = done.stderr.splitlines()
+        ours = "oido: mic:USB microphone: ya no llega sonido de él; ¿sigue conectado?"
+        assert [line for line in lines if line.startswith("oido: ")] == [ours]
+        foreign = [line for line in lines if line.startswith(("ALSA lib", "Expression '"))]
+        if options:
+            assert any("snd_pcm_hw_readi" in line for line in foreign)
+        else:
+            assert lines == [ours]

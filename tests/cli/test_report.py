@@ -159,8 +159,8 @@ def test_a_table_is_shown_where_no_file_is_wanted(
     assert run(sites, "--by", "site", "--site", "{site}/*", "--label", "perro") == 0
     shown = capsys.readouterr().out.splitlines()
     assert "with a score (no probability) of at least 0.2" in shown[-4]
-    assert [line.split()[:4] for line in shown[-3:]] == [
-        ["site", "recordings", "recorded_hours", "events"],
+    assert [re.split(r"  +", line)[:4] for line in shown[-3:]] == [
+        ["site", "recordings", "recorded hours", "events"],
         ["A", "1", "0.03333", "1"],
         ["B", "2", "0.06667", "1"],
     ]

@@ -133,3 +133,14 @@ def test_a_closed_terminal_lets_an_upload_be_answered(tmp_path: Path) -> None:
             assert answer.result().status_code == 200
         assert process.wait(30) == 0
     assert list(tmp_path.glob("oido-serve-*")) == []
+
+
+def test_an_upload_has_the_seconds_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("oido.server.serve.serve", lambda app, settings, on: asked.append(settings))
+    for words in ((), ("--max-upload", "900")):
+        args = parsed(serve, "serve", "--port", "0", "--no-page", *words)
+        args.run(args)
+    assert [settings.limits.upload_seconds for settings in asked] == [120.0, 900.0]
+    with pytest.raises(SystemExit):
+        parsed(serve, "serve", "--max-upload", "0")

@@ -12,22 +12,37 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet
 import pytest
+import soundfile
 
 from oido.cli.main import build_parser, run
-from oido.messages import in_language, translated
-from oido.models.labels import audioset_labels
-from oido.models.loading import load_model
+from oido.cli.terminal import EXIT_USAGE
+from oido.messages import in_language, shown, tr, translated
+from oido.models.labels import label_text
+from oido.models.model import AudioModel
+from oido.models.registry import CATALOG
 from oido.server.vendor import is_vendored
 from tests.calibration.labelled_sounds import labelled_sounds
-from tests.results.results_folders import answer_yes, heard_archive
-from tests.spanish import english, english_in_page
-from tests.training.taught_sounds import make_sounds
+from tests.results.owl_archives import make_owls, owl_file, review
+from tests.results.results_folders import SCHEMAS, answer_yes, heard_archive
+from tests.results.test_adapting import sampled
+from tests.signal.decode.wav_bytes import wav
+from tests.spanish import (
+    english,
+    english_in_page,
+    texts_of_page,
+    unveiled,
+    veiled_texts,
+    words_past_the_catalogue,
+)
+from tests.training.taught_sounds import KINDS, make_sounds
 
 COMMANDS = [
     *(name for name in build_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
@@ -298,27 +313,61 @@ def test_commands_are_called_in_help_as_they_are_typed(capsys: pytest.CaptureFix
 
 
 class Spoken:
-    """Runs commands in Spanish, and looks at all that they print."""
+    """Runs commands in Spanish, and looks at all that they print, and at the pages they write.
+
+    No word of it may have come past the catalogue but those that are no language: names that the
+    user or the data gave, what can be typed as it is printed, and rows for programs.
+    """
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
+        self.names: set[str] = {*KINDS, "Ana", "north", "scores", "linear", "webm", "mkv"}
+        """That data and models of the tests have, and formats."""
 
-    def __call__(self, words: str, *codes: int, without: Sequence[str] = ()) -> str:
-        assert run(shlex.split(words)) in (codes or (0,)), self._capsys.readouterr().err
+    def __call__(self, words: str, *codes: int) -> str:
+        argv = shlex.split(words)
+        code = run(argv)
         out, err = self._capsys.readouterr()
-        text = "\n".join(line.removeprefix("oido: ") for line in (out + err).splitlines())
-        for stored in (*without, *_LABELS):  # in files and models, and shown as they are there
-            text = text.replace(stored, "")
+        assert code in (codes or (0,)), unveiled(out + err)
+        veiled = "\n".join(line.removeprefix("oido: ") for line in (out + err).splitlines())
+        known = {*self.names, *re.findall(r"\w+", words), *_typed(argv[0])}
+        if code == EXIT_USAGE:  # it lists what can be written in its place
+            known |= {*SCHEMAS, *_COLUMNS}
+        left = words_past_the_catalogue(veiled, known, _COLUMNS)
+        assert not left, words
+        text = unveiled(veiled)
         assert not english(text), words
         return text
 
+    def page(self, path: Path, *names: str) -> None:
+        """A page that was written; names: of its own data."""
+        html = path.read_text("utf-8")
+        assert '<html lang="es">' in html
+        left = words_past_the_catalogue(texts_of_page(html), {*self.names, *names, "oido"})
+        assert not left, path.name
+        assert not english_in_page(unveiled(html))
 
-_LABELS = sorted(audioset_labels(), key=len, reverse=True)
+
+def _typed(command: str) -> set[str]:
+    """What can be typed for a command's options, and names of models, which all of them take."""
+    found = {card.name for card in CATALOG} | {"ensemble"}
+    for parser in _parsers(build_parser(command)):
+        for action in parser._actions:
+            if not hasattr(action, "_name_parser_map"):
+                found |= {each for each in action.choices or () if isinstance(each, str)}
+    return found
+
+
+_COLUMNS = {"similarity", "start_at", "recorded_at", "also", "n"}.union(
+    *(each.names for each in SCHEMAS.values())
+)
+"""Of tables of `query` and `find`, as conditions name them."""
 
 
 @pytest.fixture
-def spoken(spanish: None, capsys: pytest.CaptureFixture[str]) -> Spoken:
-    return Spoken(capsys)
+def spoken(spanish: None, capsys: pytest.CaptureFixture[str]) -> Iterator[Spoken]:
+    with veiled_texts():
+        yield Spoken(capsys)
 
 
 @pytest.fixture(scope="module")
@@ -340,6 +389,12 @@ OF_AN_ARCHIVE = [
     ("query {results} \"label = 'Perro'\"", 0),
     ("query {results} 'scor > 0.5'", 2),
     ("query {results} --columns filee", 2),
+    ("query {results} --table recordings", 0),
+    ("query {results} 'score >> 3'", 2),
+    ("query {results} 'score = 1 +'", 2),
+    ("query {results} 'foo(score) > 1'", 2),
+    ("query {results} --sql 'select label, count(*) from events'", 2),
+    ("query {results} --table eventos", 2),
     ("query {results} --sql 'SELECT count(*) AS n FROM events'", 0),
     ("query {results} -o {tmp}/q.csv", 0),
     ("report {results}", 0),
@@ -369,9 +424,17 @@ def test_what_is_told_of_an_archive_is_spanish(
     answer_yes(table)
     reviewed = f"count {archive} --label Habla --reviewed {table}"
     assert "evento es verdadero" in spoken(f"{reviewed} --by site,day -o {tmp_path}/n.csv")
+    said = spoken(f"{reviewed} --by file,hour --report {tmp_path}/n.html")
+    assert said.startswith("Habla: 1 de 1 evento")
+    spoken.page(tmp_path / "n.html", "results")
+    for by in ("hour", "day", "file"):
+        spoken(f"report {archive} --by {by} -o {tmp_path}/r.html --examples 0")
+    parameters = json.loads((archive / "oido-archive.json").read_text("utf-8"))["parameters"]
+    options = set(re.findall(r"\w+", json.dumps(parameters)))
+    spoken.page(tmp_path / "r.html", "results", "recordings", "hop", *options)
     store = tmp_path / "p.db"
     spoken(f"labels add {store} {table} --who Ana")
-    spoken(f"labels show {store}")
+    assert "Habla de Ana: 1 sí, 0 no, 0 en duda" in spoken(f"labels show {store}")
     spoken(f"labels export {store} -o {tmp_path}/l.csv")
     spoken(f"labels merge {store} {store}")
     spoken(f"labels undo {store} --who Ana")
@@ -393,6 +456,7 @@ OF_RECORDINGS = [
     ("models list", 0),
     ("models info yamnet/classification", 0),
     ("models info efficientat/mn04", 0, 1),
+    ("models info ensemble", 0, 1),
     ("models verify", 0, 1),
     ("thresholds show yamnet/classification", 0),
     ("export yamnet/classification -o {tmp}/y.tflite", 0),
@@ -412,9 +476,50 @@ def test_what_is_told_of_recordings_models_and_the_machine_is_spanish(
         spoken(words.format(sound=examples / "alarm.flac", tmp=tmp_path), *codes)
 
 
+def test_every_way_to_fail_is_told_and_kept_in_spanish_to_read(
+    examples: Path, spoken: Spoken, tmp_path: Path
+) -> None:
+    """Reasons are stored in English, whatever made them, and are Spanish wherever they are read."""
+    pytest.importorskip("duckdb")
+    folder, results = tmp_path / "sonidos", tmp_path / "oido"
+    folder.mkdir()
+    flac = (examples / "street.flac").read_bytes()
+    for name, content in {
+        "vacio.wav": b"",
+        "texto.mp3": b"hola",
+        "corto.wav": b"RIFF",
+        "ruido.flac": np.random.default_rng(0).bytes(20_000),
+        "cortado.flac": flac[:300_000],
+        "mitad.flac": flac[1_000:9_000],
+        "cero.wav": wav(np.zeros(0), 16_000),
+        "menos.wav": wav(np.zeros(16_000), 16_000)[:1_000],
+    }.items():
+        (folder / name).write_bytes(content)
+    soundfile.write(folder / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, "FLOAT")
+    (folder / "roto.wav").symlink_to("/no/hay")
+    nowhere = "http://127.0.0.1:9/x.wav http://no-hay.invalid/y.wav"
+    told = spoken(f"batch {folder} {nowhere} -o {results} --jobs 1", 3)
+    assert "no es un formato" in told
+    status = spoken(f"batch status {results}", 3)
+    table = spoken(f"query {results} --table recordings")
+    page = tmp_path / "r.html"
+    spoken(f"report {results} -o {page} --examples 0")
+    stored = [
+        row["failure_reason"]
+        for row in pyarrow.parquet.read_table(results / "recordings").to_pylist()
+        if row["failure_reason"]
+    ]
+    assert len(stored) >= 8
+    for reason in stored:
+        assert reason not in status + table + unveiled(page.read_text("utf-8")), reason
+        [shown] = [line for line in status.splitlines() if reason.partition(": ")[0] in line]
+        assert shown.partition("  ")[2] not in ("", reason)
+
+
 def test_calibrations_are_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     table = labelled_sounds(tmp_path / "datos", each=4)
+    spoken.names |= {"Beep", "bleep", "Clicking", "Hiss"}  # as this table calls them
     words = f"calibrate yamnet/classification {table}"
     written = "".join(f" -o {tmp_path}/c.{kind}" for kind in ("tflite", "json", "csv"))
     told = spoken(f"{words} --target recall=0.9 --force{written}")
@@ -424,7 +529,7 @@ def test_calibrations_are_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> 
     assert "Las etiquetas son correctas." in told
     assert "tiene 4" in spoken(f"{words} --guarantee fnr=0.01", 2)
     spoken(f"evaluate {tmp_path}/c.tflite {table} --report {tmp_path}/e.html -q", 0)
-    assert not english_in_page((tmp_path / "e.html").read_text("utf-8"))
+    spoken.page(tmp_path / "e.html")
 
 
 def test_a_drift_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:
@@ -450,10 +555,48 @@ def test_what_was_taught_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -
     pytest.importorskip("matplotlib")
     sounds = make_sounds(tmp_path / "sonidos", each=6)
     spoken(f"train {sounds} -o {tmp_path}/t.tflite --report {tmp_path}/t.html")
-    assert not english_in_page((tmp_path / "t.html").read_text("utf-8"))
-    model = load_model(tmp_path / "t.tflite")
-    spoken(f"models info {tmp_path}/t.tflite", without=(model.summary, model.attribution))
+    spoken.page(tmp_path / "t.html")
+    spoken(f"models info {tmp_path}/t.tflite")
     spoken(f"classify {sounds}/hiss/hiss-0.wav --model {tmp_path}/t.tflite")
+
+
+@pytest.mark.slow
+def test_what_is_adapted_and_taught_further_is_told_of_in_spanish(
+    spoken: Spoken, tmp_path: Path, model: AudioModel
+) -> None:
+    archive = make_owls(tmp_path / "oido", 0.05, windows=120)
+    path = owl_file(tmp_path / "buho.tflite", model)
+    spoken.names |= {"owl", *(f"site{n}" for n in range(6))}
+    labels = review(archive, tmp_path / "p.db", sampled(archive, 240))
+    words = f"adapt {archive.folder} {path} --labels {labels} -o {tmp_path}/a.tflite"
+    assert "pérdida logarítmica" in spoken(words, 0)
+    few = review(archive, tmp_path / "few.db", range(9))
+    spoken(words.replace(str(labels), str(few)), 1)
+    spoken(f"models info {tmp_path}/a.tflite")
+    count = f"count {archive.folder} --model {path} --label owl --reviewed {labels}"
+    assert "de 1440 ventanas" in spoken(f"{count} --report {tmp_path}/n.html")
+    spoken.page(tmp_path / "n.html", "oido")
+    sounds = make_sounds(tmp_path / "sonidos", each=6)
+    report = tmp_path / "s.html"
+    pytest.importorskip("torch")
+    spoken(f"train {sounds} -o {tmp_path}/s.tflite --student --minutes 0.1 --report {report}")
+    spoken.page(report)
+    spoken(f"models info {tmp_path}/s.tflite")
+
+
+def test_words_past_the_catalogue_would_be_found() -> None:
+    with veiled_texts(), in_language("es"):
+        good = shown(tr("{path}: no such file", path="a.wav"))
+        bad = shown(tr("{name}: {reason}", name="a.wav", reason="the disk is gone"))
+        assert unveiled(good) == "a.wav: no existe ese archivo"
+        assert not words_past_the_catalogue(good)
+        assert words_past_the_catalogue(bad) == ["a.wav: the disk is gone"]
+        page = texts_of_page('<p>seed</p><img alt="majority class"><code>x y</code>')
+        assert words_past_the_catalogue(page) == ["seed", "majority class"]
+        label = shown(label_text("Speech"))
+        assert words_past_the_catalogue(f"{label}\nSpeech\nfile  label", (), ("file", "label")) == [
+            "Speech"
+        ]
 
 
 def test_an_exported_page_is_told_of_in_spanish(spoken: Spoken, tmp_path: Path) -> None:

@@ -75,3 +75,15 @@ def test_a_vector_of_zeros_stays_one() -> None:
 def test_vectors_of_different_models_are_not_compared() -> None:
     with pytest.raises(oido.OptionError, match="one model"):
         oido.cosine_similarity(np.ones(1024), np.ones(384))
+
+
+def test_what_is_no_vector_or_table_of_them_is_not_compared() -> None:
+    table, one = np.eye(3), np.array([1.0, 1.0, 0.0])
+    assert oido.cosine_similarity(one, one).shape == ()
+    assert oido.cosine_similarity(table, one) == pytest.approx([0.5**0.5, 0.5**0.5, 0.0])
+    assert oido.cosine_similarity(one, table).shape == (3,)
+    for wrong in (np.ones((2, 3, 3)), np.float64(1.0)):
+        with pytest.raises(oido.OptionError, match="one model"):
+            oido.cosine_similarity(wrong, table)
+    with pytest.raises(oido.OptionError, match="not finite"):
+        oido.cosine_similarity(np.array([1.0, np.nan, 0.0]), table)

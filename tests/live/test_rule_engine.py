@@ -140,6 +140,26 @@ def test_changes_have_the_rule_the_label_and_the_time_of_day() -> None:
     assert [message.state for message in keeps.messages] == [states[0], states[2]]
 
 
+def test_a_trigger_has_one_beginning_though_the_clock_learns() -> None:
+    """The moment of a live sample is known better later on; what was sent stays as it was."""
+    engine = engine_of(("Dog>0.5", []))
+    late = [0.5]
+    before = engine._utc
+    engine._utc = lambda seconds: before(seconds + late[0])
+    levels = [0.9, 0.0, 0.0, 0.0, 0.0]
+    rows = [np.array((level, 0.0), np.float32) for level in levels]
+    states = engine.push(0, rows[0], rows[0])
+    late[0] = 0.2
+    for window, row in enumerate(rows[1:], 1):
+        states += engine.push(window, row, row)
+    states += engine.flush(5.0)
+    on, off = states
+    assert (on.state, off.state) == ("on", "off")
+    assert on.start_time == off.start_time == 0.0
+    assert on.start_utc == off.start_utc == "2026-05-01T12:00:00.500Z"
+    engine.close(20)
+
+
 def test_a_calibrated_model_has_its_probability_beside_the_score() -> None:
     calibration = ScoreCalibration((Sigmoid(1.0, 4.0, -1.0), None))
     engine = engine_of(("Dog>0.5", []), calibration=calibration)

@@ -105,13 +105,12 @@ def test_reviews_may_be_unsure_or_missing(maker: FolderMaker, tmp_path: Path) ->
 
 def test_what_is_no_sample_or_no_review_is_refused(maker: FolderMaker, tmp_path: Path) -> None:
     best = reviewed(maker, tmp_path / "best", choice="top")
-    with pytest.raises(OptionError, match="chosen as top are no sample"):
+    with pytest.raises(OptionError, match="chosen as 'top' are no sample"):
         count(maker, best)
     path = reviewed(maker, tmp_path / "owls")
     rows = list(csv.DictReader(path.open(newline="")))
     for change, message in (
         ({"verdict": "perhaps"}, "line 2: a verdict is yes, no or unsure"),
-        ({"recording_start": "77.5"}, r"no event of Owl in .* at 77\.500 s"),
         ({"recording_end": "late"}, "line 2: its numbers are none"),
     ):
         save(path, [{**rows[0], **change}, *rows[1:]])
@@ -124,6 +123,25 @@ def test_what_is_no_sample_or_no_review_is_refused(maker: FolderMaker, tmp_path:
         count(maker, path, "moon")
     with pytest.raises(OptionError, match="nothing stands behind its last sign"):
         count(maker, path, where="score >")
+
+
+def test_reviews_of_places_that_are_gone_are_left_out(maker: FolderMaker, tmp_path: Path) -> None:
+    """As after an archive was heard anew with another threshold, or lost a recording."""
+    path = reviewed(maker, tmp_path / "owls")
+    rows = list(csv.DictReader(path.open(newline="")))
+    whole = count(maker, path)
+    gone = [{**row, "recording_start": "77.5", "verdict": "no"} for row in rows[:3]]
+    save(path, [*gone, *rows[3:]])
+    found = count(maker, path)
+    assert (found.gone, whole.gone) == (3, 0)
+    assert found.counted.reviewed == whole.counted.reviewed - 3
+    assert any(
+        "3 reviews of places that are not in the archive" in t for t in count_warnings(found)
+    )
+    assert not any("not in the archive" in text for text in count_warnings(whole))
+    save(path, gone)
+    with pytest.raises(OptionError, match=r"no event of Owl in .* at 77\.500 s"):
+        count(maker, path)
 
 
 def test_a_store_of_two_peoples_answers_counts_alike(maker: FolderMaker, tmp_path: Path) -> None:

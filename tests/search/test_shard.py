@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +81,28 @@ def test_a_part_of_another_number_of_rows_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="rows"):
             write_shard(tmp_path, "one", [values], rows)
     assert not list(tmp_path.iterdir())
+
+
+_FULL = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from oido.errors import OutputError
+from oido.search.shard import write_shard
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_shard(Path(sys.argv[1]), "one", [np.ones((1_000, 64), np.float16)], 1_000)
+except OutputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """NumPy's own is "64000 requested and 20000 written"."""
+    pytest.importorskip("resource", reason="needs POSIX")
+    words = [sys.executable, "-c", _FULL, str(tmp_path)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"{tmp_path}/one.")
+    assert "cannot be written: File too large" in said
+    assert "requested" not in said
+    assert not list(tmp_path.glob("*.part"))

@@ -203,6 +203,14 @@ def _require(scores: F32, targets: F32) -> None:
         raise OptionError(tr("a score is not finite, so nothing can be fitted to them"))
     if not (targets[known] > 0).any():
         raise OptionError(tr("no clip has a class in it, so there is nothing to calibrate by"))
+    if (targets[known] > 0).all() and targets.shape[1] == 1:
+        raise OptionError(
+            tr(
+                "every clip has the one class of the model; add clips of other sounds, all of "
+                "which are called {background!r}, as the folder or label",
+                background=BACKGROUND,
+            )
+        )
     if (targets[known] > 0).all():
         raise OptionError(
             tr(

@@ -112,22 +112,36 @@ def _print(found: AdaptedModel) -> None:
     if adaptation.table:
         print_line(
             tr(
-                "chosen at other sources: log loss less by {loss}, average precision more by "
-                "{precision}",
-                loss=_text(adaptation.less_loss),
-                precision=_text(adaptation.more_precision),
+                "chosen at other sources: log loss {loss}, average precision {precision}",
+                loss=_change(adaptation.less_loss, tr("less by {by}"), tr("more by {by}")),
+                precision=_change(
+                    adaptation.more_precision, tr("more by {by}"), tr("less by {by}")
+                ),
             )
         )
+
+
+def _change(change: Estimate, grown: str, shrunk: str) -> str:
+    """How much a figure differs, in words for either direction."""
+    from oido.evaluation.bootstrap import Estimate
+
+    if round(change.value, 3) == 0:
+        facts = {"low": _figure(change.low), "high": _figure(change.high)}
+        return tr("equal ({low} to {high})", **facts) if change.has_interval else tr("equal")
+    if change.value >= 0 or not change.is_known:
+        return grown.format(by=_text(change))
+    return shrunk.format(by=_text(Estimate(-change.value, -change.high, -change.low)))
 
 
 def _text(estimate: Estimate) -> str:
     if not estimate.is_known:
         return "–"
     if not estimate.has_interval:
-        return f"{estimate.value:.3f}"
-    return tr(
-        "{value:.3f} ({low:.3f} to {high:.3f})",
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-    )
+        return _figure(estimate.value)
+    value, low, high = map(_figure, estimate)
+    return tr("{value} ({low} to {high})", value=value, low=low, high=high)
+
+
+def _figure(value: float) -> str:
+    """Three decimals, and no minus before a zero."""
+    return f"{round(value, 3) + 0.0:.3f}"

@@ -364,6 +364,7 @@ _ROWS = {
     "events": tr("events"),
     "windows": tr("windows"),
     "clips": tr("clips"),
+    "embeddings": tr("embeddings"),
 }
 
 

@@ -186,7 +186,7 @@ def _portaudio() -> str:
     from oido.live.microphone import load_sounddevice
 
     with silence_stderr():
-        return str(load_sounddevice().get_portaudio_version()[1])
+        return str(load_sounddevice().get_portaudio_version()[1]).partition(",")[0]
 
 
 def _litert_js() -> str:
@@ -263,6 +263,7 @@ def _model() -> str:
     from oido.batch.process_pool import LocalPool
     from oido.batch.worker import Done
     from oido.live.clips import AudioClip
+    from oido.models.labels import label_text
     from oido.models.registry import DEFAULT_MODEL
     from oido.types import Row
 
@@ -285,5 +286,5 @@ def _model() -> str:
     return tr(
         "{default_model} hears a 1 kHz tone as {labels!r}",
         default_model=DEFAULT_MODEL,
-        labels=labels[0],
+        labels=label_text(labels[0]),
     )

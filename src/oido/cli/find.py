@@ -29,7 +29,7 @@ from oido.cli.arguments import add_command, local_path
 from oido.cli.options import open_results, quotes_cells, table_format
 from oido.cli.terminal import data_output, print_message, use_utf8
 from oido.errors import OptionError
-from oido.messages import tr
+from oido.messages import joined, tr
 
 if TYPE_CHECKING:
     from oido.results.find import Finder
@@ -92,12 +92,12 @@ def add_parser(commands: Any) -> None:
 
 def print_meanings(finder: Finder, results: Results, texts: Sequence[str]) -> None:
     """Say for which labels words were taken that are the name of none."""
-    from oido.cli.tables import label_for_people
+    from oido.models.labels import label_text
 
     for text in texts:
         labels = finder.labels_of(text)
         if labels != (results.label_here(text),):
-            named = ", ".join(map(label_for_people, labels))
+            named = joined(", ", map(label_text, labels))
             print_message(tr("{text}: no label here; taken for {labels}", text=text, labels=named))
 
 

@@ -25,7 +25,8 @@ from typing import Any
 from oido.cli.arguments import Arguments, add_command, local_path
 from oido.cli.terminal import print_line, print_message
 from oido.errors import OptionError
-from oido.messages import tr
+from oido.messages import joined, tr
+from oido.models.labels import label_text
 
 
 def add_parser(commands: Any) -> None:
@@ -86,11 +87,17 @@ def _show(args: argparse.Namespace) -> None:
         answers, agreement = store.answers(), store.agreement()
     counts = Counter((answer.label, answer.who, answer.verdict) for answer in answers)
     for label, who in sorted({(label, who) for label, who, _ in counts}):
-        numbers = ", ".join(f"{counts[label, who, verdict]} {verdict}" for verdict in VERDICTS)
+        numbers = joined(
+            ", ",
+            [
+                tr("{n} {verdict}", n=counts[label, who, verdict], verdict=_VERDICT_TEXTS[verdict])
+                for verdict in VERDICTS
+            ],
+        )
         print_line(
             tr(
                 "{label}{more}: {numbers}",
-                label=label,
+                label=label_text(label),
                 more=tr(" by {who}", who=who) if who else "",
                 numbers=numbers,
             )
@@ -121,8 +128,8 @@ def _undo(args: argparse.Namespace) -> None:
     print_line(
         tr(
             "taken back: {verdict} to {label} in {recording} at {start_time:.2f} s",
-            verdict=undone.verdict,
-            label=undone.label,
+            verdict=_VERDICT_TEXTS[undone.verdict],
+            label=label_text(undone.label),
             recording=undone.recording,
             start_time=undone.start_time,
         )
@@ -163,12 +170,15 @@ def _export(args: argparse.Namespace) -> None:
         answers = list(store.decided(args.label).values())
     sure = sum(answer.verdict != "unsure" for answer in answers)
     if not sure:
-        of = "" if args.label is None else tr(" to {label}", label=args.label)
+        of = "" if args.label is None else tr(" to {label}", label=label_text(args.label))
         raise OptionError(
             tr("{store}: there is no yes or no{of} to be written", store=args.store, of=of)
         )
     write_answers(answers, path, "audacity" if is_folder else kinds[path.suffix.lower()])
     print_message(tr("{answers} in {path}", answers=_counted(sure), path=path))
+
+
+_VERDICT_TEXTS = {"yes": tr("yes"), "no": tr("no"), "unsure": tr("unsure")}
 
 
 def _counted(number: int) -> str:

@@ -30,6 +30,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,7 @@ def _run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from oido.batch.recording import make_classifier
-    from oido.cli.terminal import silence_stderr
+    from oido.cli.terminal import silence_libraries, silence_stderr
     from oido.live.monitor import LiveMonitor
 
     raw = args.rate is not None or args.encoding is not None or args.channels is not None
@@ -223,7 +224,8 @@ def _run(args: argparse.Namespace) -> None:
         classifier.classify(np.zeros(windowing.window_samples), windowing.sample_rate_hz)
         output = _output(args, classifier)
         reader = _open_source(args, output, tls)
-    try:
+    is_microphone = args.source == "mic" or args.source.startswith("mic:")
+    with silence_libraries(is_microphone and not args.verbose), closing(reader):
         clock = _recording_clock(reader, output) if args.replay else None
         on_block = output.show
         monitor = LiveMonitor(
@@ -244,8 +246,6 @@ def _run(args: argparse.Namespace) -> None:
                 **shared,
             )
         _listen(monitor, output, _REPLAY_GRACE_SECONDS if args.replay else _GRACE_SECONDS)
-    finally:
-        reader.close()
 
 
 def _listen(monitor: LiveMonitor, output: LiveOutput, grace_seconds: float) -> None:

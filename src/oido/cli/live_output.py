@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oido.cli.tables import bar_text, label_for_people
+from oido.cli.tables import bar_text
 from oido.cli.terminal import (
     data_output,
     direct,
@@ -32,6 +32,7 @@ from oido.live.monitor import LiveUpdate, UtcClock
 from oido.live.source import SourceGap, utc_text
 from oido.live.triggers import TriggerState
 from oido.messages import shown, tr
+from oido.models.labels import label_text
 from oido.paths import escape_controls
 from oido.signal.level import level_db
 from oido.types import Category, Event
@@ -159,7 +160,7 @@ class Lines(LiveOutput):
         if (hop := self._new_hop(update)) is not None:
             self._line(f"{_local_time(self._clock, update.start_time)}  " + _hop_sentence(hop))
         if categories := self._categories(update):
-            named = ((label_for_people(c.display_name), _value_of(c)) for c in categories)
+            named = ((shown(label_text(c.display_name)), _value_of(c)) for c in categories)
             best = ", ".join(f"{name} {value:.2f}" for name, value in named)
             self._line(f"{_local_time(self._clock, update.start_time)}  {best}")
         for event in update.events:
@@ -292,9 +293,8 @@ class Screen(LiveOutput):
         most_bars = max(1, min(self._n_bars, (rows - _RESERVED_ROWS) // 2 + 1))
         bars = sorted(self._bars.items(), key=lambda bar: -bar[1])[:most_bars]
         names = self._selector.display_names
-        page += [
-            (f"{bar_text(v, cells)} {v:.2f}  {label_for_people(names[i])}", "cyan") for i, v in bars
-        ]
+        shown_names = {i: shown(label_text(names[i])) for i, _ in bars}
+        page += [(f"{bar_text(v, cells)} {v:.2f}  {shown_names[i]}", "cyan") for i, v in bars]
         page += [("", "")] * (most_bars - len(bars) + 1)
         foot: list[tuple[str, str]] = [(tr("Ctrl-C ends"), "dim")]
         if self._notice:
@@ -360,9 +360,8 @@ def _event_line(clock: UtcClock, event: Event) -> str:
     """An event for a reader."""
     seconds = event.end_time - event.start_time
     when = _local_time(clock, event.start_time)
-    return (
-        f"{when}  {seconds:7.2f} s  {_value_of(event):.2f}  {label_for_people(event.display_name)}"
-    )
+    label = shown(label_text(event.display_name))
+    return f"{when}  {seconds:7.2f} s  {_value_of(event):.2f}  {label}"
 
 
 def _trigger_line(clock: UtcClock, state: TriggerState) -> str:

@@ -30,7 +30,7 @@ from oido.cli.place import add_place, species_of
 from oido.cli.terminal import data_output, print_line, print_message
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import ScoreKind
-from oido.messages import joined, shown, tr, translated
+from oido.messages import joined, recognised, shown, tr, translated
 from oido.models import cache, fetch
 from oido.models.registry import CATALOG, DEFAULT_MODEL, ENSEMBLE, ENSEMBLE_MEMBERS, ModelCard, card
 
@@ -115,7 +115,7 @@ def _list(args: argparse.Namespace) -> None:
     paths = {entry.name: fetch.find(entry) for entry in CATALOG}
     for entry in CATALOG:
         how = tr("oido models fetch {name}", name=entry.name) + (
-            "" if entry.sha256 else " --from-file FILE"
+            "" if entry.sha256 else tr(" --from-file FILE")
         )
         where = shown(paths[entry.name] or tr("not here yet: {how}", how=how))
         texts = translated(entry.title), translated(entry.good_at)
@@ -221,13 +221,13 @@ def _info(args: argparse.Namespace) -> None:
     windows = model.windows
     seconds = windows.window_samples / windows.sample_rate_hz
     facts = {
-        tr("name"): model.name,
-        tr("what"): translated(model.summary),
+        tr("name"): recognised(model.name),
+        tr("what"): recognised(model.summary),
         tr("file"): model.path,
         tr("size"): tr("{size:,} bytes", size=model.size_bytes),
         "sha256": model.sha256,
-        tr("licence"): model.licence,
-        tr("author"): model.attribution,
+        tr("licence"): recognised(model.licence),
+        tr("author"): recognised(model.attribution),
         tr("input"): tr(
             "{sample_rate_hz} Hz, mono, windows of {window_samples} samples ({seconds:g} s)",
             sample_rate_hz=windows.sample_rate_hz,
@@ -264,8 +264,10 @@ _SCORES = {
 
 
 def _labels_of(head: Head) -> str:
+    from oido.models.labels import label_text
+
     more = ", …" if len(head.labels) > 3 else ""
-    return f"{len(head.labels)} ({', '.join(head.labels[:3])}{more})"
+    return f"{len(head.labels)} ({', '.join(map(shown, map(label_text, head.labels[:3])))}{more})"
 
 
 def _annotate(args: argparse.Namespace) -> None:

@@ -29,6 +29,7 @@ from oido.cli.options import open_results, quotes_cells, table_format
 from oido.cli.terminal import counted, data_output, print_message, use_utf8
 from oido.errors import OptionError
 from oido.messages import tr
+from oido.models.labels import label_text
 
 if TYPE_CHECKING:
     from oido.results import Results
@@ -160,7 +161,7 @@ def _show(reader: Any, args: argparse.Namespace, results: Results) -> None:
                 tr(
                     "{rows} for {label} under a closer label: also like {quoted}",
                     rows=rows,
-                    label=label,
+                    label=label_text(label),
                     quoted=quoted(f"%{label}%"),
                 )
             )

@@ -120,7 +120,7 @@ def _run(args: argparse.Namespace) -> None:
         write_json(args.json, summary.to_dict())
     _print(summary, with_labels=not by or args.output is not None)
     if by and args.output is None:
-        _show(tables[by], args)
+        _show(tables[by], words, args)
     inside = ""
     if examples is not None and examples.count:
         clips, size = counted(examples.count, "clip"), examples.size_bytes / 1e6
@@ -178,11 +178,12 @@ def _write_workbook(stream: Any, summary: Summary, tables: Tables) -> None:
     write_workbook(stream, [*sheets, Sheet("about", ("what", "value"), about(summary))])
 
 
-def _show(table: Any, args: argparse.Namespace) -> None:
+def _show(table: Any, words: Words, args: argparse.Namespace) -> None:
     from oido.cli.tables import show_table
+    from oido.results.report_page import column_head
 
     shown = table.drop_columns(["threshold"]).slice(0, _SCREEN_ROWS)  # it is told above
-    show_table(shown, every_column=True)
+    show_table(shown, every_column=True, head=lambda name: column_head(name, words))
     if not args.quiet and shown.num_rows < table.num_rows:
         print_message(
             tr("the first {screen_rows} rows; -o summary.csv has all", screen_rows=_SCREEN_ROWS)
@@ -191,7 +192,7 @@ def _show(table: Any, args: argparse.Namespace) -> None:
 
 def _print(summary: Summary, *, with_labels: bool) -> None:
     """The least that anybody wants to know."""
-    from oido.cli.tables import label_for_people
+    from oido.models.labels import label_text
     from oido.results.summary import failure_text
 
     s, coverage = summary, summary.coverage
@@ -281,13 +282,13 @@ def _print(summary: Summary, *, with_labels: bool) -> None:
     )
     asked = [figures for figures in s.labels if s.label in (None, figures.label)]
     if with_labels and s.label is not None and not asked:
-        print_line(tr("  {label}: no event", label=label_for_people(s.label)))
+        print_line(tr("  {label}: no event", label=label_text(s.label)))
     for figures in asked[: 10 * with_labels]:
         print_line(
             tr(
                 "  {label}: {count} in {share:.1%} of recordings, {seconds:,.1f} s, "
                 "highest {highest:.2f}",
-                label=label_for_people(figures.label),
+                label=label_text(figures.label),
                 count=counted(figures.events, "event"),
                 share=figures.share,
                 seconds=figures.seconds,

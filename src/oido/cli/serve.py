@@ -72,6 +72,11 @@ def add_parser(commands: Any) -> None:
     add("--no-page", "only the API, without the page")
     add = add.group("limits")
     add("--max-body MB", "of one upload (default 105)", type=above_zero)
+    add(
+        "--max-upload SECONDS",
+        "from an upload's first byte to its last (default 120)",
+        type=above_zero,
+    )
     add("--max-duration SECONDS", "of one recording (default 3600)", type=above_zero)
     add(
         "--max-time SECONDS",
@@ -84,7 +89,7 @@ def add_parser(commands: Any) -> None:
         "of one client address, beside as many as there are streams (default 256)",
         type=int,
     )
-    add.rare("max_body", "max_duration", "max_time", "max_streams", "max_connections")
+    add.rare("max_body", "max_upload", "max_duration", "max_time", "max_streams", "max_connections")
 
 
 def token_of(args: argparse.Namespace) -> str | None:
@@ -112,6 +117,7 @@ def _run(args: argparse.Namespace) -> None:
 
     limits = {
         "body_bytes": None if args.max_body is None else int(args.max_body * 1e6),
+        "upload_seconds": args.max_upload,
         "duration_seconds": args.max_duration,
         "timeout_seconds": args.max_time,
         "streams": args.max_streams,

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from oido.batch.output_files import Sink
 from oido.batch.plan import FileSummary, Task
 from oido.cli.terminal import data_output, print_line, print_styled, use_utf8
-from oido.messages import language, shown, tr
-from oido.models.labels import display_names
+from oido.messages import recognised, shown, tr
+from oido.models.labels import label_text
 from oido.options import Level
 from oido.paths import escape_controls
 from oido.types import AnyRow, Row
@@ -70,7 +70,7 @@ class Table(Sink):
                 (bar[:filled], "cyan"),
                 (bar[filled:], "dim"),
                 (f" {value:.2f}  ", ""),
-                (label_for_people(row.label), "bold"),
+                (label_text(row.label), "bold"),
             )
             self._rows += 1
             self._shows_unknown = self._shows_unknown or row.label_index < 0
@@ -122,11 +122,6 @@ _WHATS: dict[Level, str] = {
 }
 
 
-def label_for_people(label: str) -> str:
-    """A label in the language in use, where it has a name in it."""
-    return label if language() == "en" else display_names((label,), language())[0]
-
-
 def bar_text(share: float, cells: int = _BAR_CELLS) -> str:
     """A share from 0 to 1 as a bar."""
     full = round(min(max(share, 0.0), 1.0) * cells)
@@ -147,15 +142,24 @@ def _clock(time: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
 
 
+_READ_AS: dict[str, Callable[[str], str]] = {
+    "label": lambda label: shown(label_text(label)),
+    "also": lambda labels: "|".join(shown(label_text(label)) for label in labels.split("|")),
+    "failure_reason": recognised,
+}
+"""What is stored in English, as people read it, by its column."""
+
 _WIDEST = 60
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-def show_table(table: Any, every_column: bool) -> None:
+def show_table(
+    table: Any, every_column: bool, head: Callable[[str], str] = lambda name: name
+) -> None:
     """Print a ``pyarrow.Table``, numbers to the right.
 
     every_column: also those in which nothing stands, and the labels' numbers; else they are left
-    out, because they take the room of the others.
+    out, because they take the room of the others. head: what stands over a column.
     """
     from oido.writers.query_tables import plain_rows
 
@@ -166,7 +170,7 @@ def show_table(table: Any, every_column: bool) -> None:
         empty = [bool(rows) and all(row[n] is None for row in rows) for n in kept]
         kept = [n for n in kept if not empty[n] and names[n] != "label_index"]
     cells = [[_cell(names[n], row[n]) for n in kept] for row in rows]
-    heads = [escape_controls(names[n]) for n in kept]
+    heads = [escape_controls(head(names[n])) for n in kept]
     widths = [max(map(len, column)) for column in zip(heads, *cells)]
     numbers = [any(isinstance(row[n], (int, float)) for row in rows) for n in kept]
     for line in (heads, *cells):
@@ -184,7 +188,7 @@ def _cell(name: str, value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.2f}" if name.endswith("_time") else f"{value:.4g}"
-    text = escape_controls(str(value))
+    text = escape_controls(_READ_AS.get(name, str)(str(value)))
     if _TIME.fullmatch(text):
         return text[:19].replace("T", " ")  # to the second, as every time here is in UTC
     if len(text) <= _WIDEST:

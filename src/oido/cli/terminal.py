@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 from oido.messages import shown, tr
@@ -173,23 +173,55 @@ def interrupts_held() -> Iterator[None]:
 @contextmanager
 def silence_stderr(really: bool = True) -> Iterator[None]:
     """Standard error leads nowhere while the block runs, for C and Python alike."""
-    if not really:
+    with ExitStack() as stack:
+        numbers = {2, _number_of(sys.stderr) or 2}  # another while `silence_libraries` holds
+        for number in numbers if really else ():
+            stack.enter_context(_leading_nowhere(number))
         yield
-        return
+
+
+@contextmanager
+def silence_libraries(really: bool = True) -> Iterator[None]:
+    """What libraries of C print on standard error leads nowhere while the block runs, and what
+    Python prints goes where it went: PortAudio and ALSA write in threads of their own."""
+    with ExitStack() as stack:
+        if really and _number_of(sys.stderr) == 2:
+            before = sys.stderr
+            own = stack.enter_context(
+                open(os.dup(2), "w", 1, encoding=before.encoding, errors=before.errors)
+            )
+            stack.callback(setattr, sys, "stderr", before)
+            sys.stderr = _EscapedStream(own)
+        if really:
+            stack.enter_context(_leading_nowhere(2))
+        yield
+
+
+def _number_of(stream: Any) -> int | None:
+    """The descriptor of the file that a stream writes to, if it writes to one."""
     try:
-        kept = os.dup(2)
+        return int(direct(stream).fileno())
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _leading_nowhere(number: int) -> Iterator[None]:
+    """What is written to this file descriptor while the block runs is thrown away."""
+    try:
+        kept = os.dup(number)
     except OSError:  # there is no standard error
         yield
         return
     sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    os.dup2(nowhere, number)
     os.close(nowhere)
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
+        os.dup2(kept, number)
         os.close(kept)
 
 

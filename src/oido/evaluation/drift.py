@@ -32,6 +32,7 @@ from oido.evaluation.two_sample_tests import (
 from oido.evaluation.verdict import Remark
 from oido.inference.classifier import AudioClassifier
 from oido.messages import listed, shown, tr
+from oido.models.labels import label_text
 from oido.models.model import AudioModel
 from oido.paths import escape_controls, is_recording, walk
 
@@ -162,13 +163,14 @@ class Drift:
             ),
         ]
         if self.moved:
-            width = max(len(entry.label) for entry in self.moved[:_LISTED])
+            labels = [shown(label_text(entry.label)) for entry in self.moved[:_LISTED]]
+            width = max(map(len, labels))
             head = tr("heard in: reference    new  mean: reference    new")
             lines += ["", f"{shown(tr('class')):{width}}  {shown(head)}"]
             lines += [
-                f"{e.label:{width}}  {e.reference_share:19.0%}  {e.new_share:5.0%}  "
+                f"{label:{width}}  {e.reference_share:19.0%}  {e.new_share:5.0%}  "
                 f"{e.reference_mean:15.3f}  {e.new_mean:5.3f}"
-                for e in self.moved[:_LISTED]
+                for label, e in zip(labels, self.moved)
             ]
             if len(self.moved) > _LISTED:
                 lines.append(tr("and {count} more", count=len(self.moved) - _LISTED))
@@ -389,7 +391,8 @@ def _classes(moved: Sequence[MovedClass]) -> Iterator[Remark]:
     for tone, rising in ((tr("higher"), True), (tr("lower"), False)):
         found = [e for e in moved if (e.area > 0.5) == rising]
         if found:
-            names = listed([repr(e.label) for e in found], _LISTED // 2)
+            quoted = [tr("{label!r}", label=label_text(entry.label)) for entry in found]
+            names = listed(quoted, _LISTED // 2)
             verb = tr("scores") if len(found) == 1 else tr("score")
             yield Remark(
                 "fair",

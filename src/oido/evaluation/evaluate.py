@@ -52,9 +52,9 @@ def evaluate(
     judged, left_out = predict_clips(classifier, dataset, thresholds=thresholds, progress=progress)
     model = model.model if isinstance(model, AudioClassifier) else model
     name = model.name if isinstance(model, AudioModel) else os.fspath(model)
-    facts = {"model": name}
+    facts: dict[str, str] = {tr("model"): name}
     if len(classifier.model.heads) > 1:
-        facts["head"] = classifier.postprocessor.head.name
+        facts[tr("head")] = classifier.postprocessor.head.name
     note = tr(
         "The figures hold for new recordings only if the model was not trained "
         "on these, nor on others of the same sources."

@@ -95,11 +95,13 @@ def l2_normalized(vectors: F32) -> F32:
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> F64:
     """Cosines of the angles between vectors, -1..1; 0 where one is all zeros.
 
-    [D] with [D] gives a scalar array, [N, D] with [M, D] gives f64[N, M]. Raises OptionError if
-    the vectors have different lengths.
+    a: [D] or [N, D], b: [D] or [M, D]; gives f64[N, M], without the axis of what is one vector.
+    Raises OptionError if the vectors have different lengths, if there are more axes, or if a number
+    is not finite.
     """
     left, right = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if not left.ndim or not right.ndim or left.shape[-1] != right.shape[-1]:
+    are_vectors = left.ndim in (1, 2) and right.ndim in (1, 2)
+    if not are_vectors or left.shape[-1] != right.shape[-1]:
         raise OptionError(
             tr(
                 "only embeddings of one model can be compared, not {shape} and {right_shape}",
@@ -107,6 +109,8 @@ def cosine_similarity(a: ArrayLike, b: ArrayLike) -> F64:
                 right_shape=right.shape,
             )
         )
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise OptionError(tr("a number of these embeddings is not finite; leave it out"))
     products = np.tensordot(left, right, axes=(-1, -1))
     lengths = np.multiply.outer(np.linalg.norm(left, axis=-1), np.linalg.norm(right, axis=-1))
     return np.asarray(np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0))

@@ -102,6 +102,8 @@ class RuleEngine:
         self._runners = {
             id(action): runner(action, on_message) for rule in rules for action in rule.actions
         }
+        # When each began, as its first state said it: the clock may know better by its end.
+        self._began: dict[int, tuple[float, str]] = {}
         self._clips: ClipRecorder | None = None
         self._ring: RingBuffer | None = None
         self._speech: SpeechWatch | None = None
@@ -178,6 +180,11 @@ class RuleEngine:
     def _send(self, number: int, change: Change) -> TriggerState:
         rate = self._windowing.sample_rate_hz
         start_time, end_time = change.start / rate, change.end / rate
+        began = (start_time, utc_text(self._utc(start_time)))
+        if change.is_on:
+            self._began[number] = began
+        elif self._began.get(number, began)[0] == start_time:
+            began = self._began.pop(number, began)
         is_calibrated = self._reader.head.calibration is not None
         state = TriggerState(
             number,
@@ -189,7 +196,7 @@ class RuleEngine:
             change.value if is_calibrated else None,
             start_time,
             end_time,
-            utc_text(self._utc(start_time)),
+            began[1],
             utc_text(self._utc(end_time)),
             self._source,
         )

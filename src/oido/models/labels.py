@@ -18,7 +18,7 @@ from importlib import resources
 
 from oido.dialects import decode_text, split_lines
 from oido.errors import OptionError, UnknownLabelError
-from oido.messages import tr
+from oido.messages import MarkedText, tr
 
 _FEW = 10
 """Labels that a message can list."""
@@ -245,6 +245,21 @@ def display_names(labels: tuple[str, ...], locale: str) -> tuple[str, ...]:
         return _shown(labels)
     translated = _names(language)
     return tuple(translated.get(label, label) for label in labels)
+
+
+class _Label(MarkedText):
+    """Translated by the tables of labels, not by the catalogue."""
+
+    def in_language(self, locale: str) -> str:
+        """What it is called there, if there are names of labels in that language."""
+        return display_names((str(self),), locale)[0] if locale in LOCALES[1:] else str(self)
+
+
+def label_text(label: str) -> str:
+    """A label as a text for people, or a part of one: shown by its name in their language."""
+    made = _Label(label)
+    made.msgid, made.parts, made.changes = label, None, ()
+    return made
 
 
 def _translated(labels: tuple[str, ...], language: str) -> tuple[str, ...]:

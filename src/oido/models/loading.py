@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from oido.errors import ModelFormatError, OptionError
 from oido.heads import Head
-from oido.messages import tr
+from oido.messages import joined, tr
 from oido.models import cache, fetch
 from oido.models.damage import refuse_damage
 from oido.models.graph_network import graph_network, heads_of
@@ -55,9 +55,9 @@ def ensemble(first: AudioModel, second: AudioModel) -> AudioModel:
         sha256=cache.sha256_of(f"{first.sha256} {second.sha256}".encode()),
         size_bytes=first.size_bytes + second.size_bytes,
         heads=(Head("scores", first.labels, thresholds=thresholds),),
-        summary=f"{first.name} and {second.name}, heard together",
-        licence=f"{first.licence} and {second.licence}",
-        attribution=f"{first.attribution}; {second.attribution}",
+        summary=tr("{first} and {second}, heard together", first=first.name, second=second.name),
+        licence=joined(tr(" and "), (first.licence, second.licence)),
+        attribution=joined("; ", (first.attribution, second.attribution)),
         card=None,
         network=EnsembleNetwork(first, second, columns, pieces),
     )

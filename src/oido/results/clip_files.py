@@ -21,6 +21,7 @@ from oido.datasets.clip import check_label
 from oido.dialects import number, read_text, seconds, table_lines
 from oido.errors import AudioError, OidoError, OptionError
 from oido.messages import text_of, tr
+from oido.models.labels import label_text
 from oido.results.excerpts import read_excerpt
 from oido.results.query_text import quoted
 from oido.results.results import Results
@@ -126,10 +127,10 @@ def chosen_events(
         written=where,
     ).to_pylist()
     if not rows:
-        if label is None:
+        if label is None or name is None:
             raise OptionError(tr("no event is to be had there"))
         results.require_label(label, [r["label"] for r in results.sql(_LABELS).to_pylist()])
-        raise OptionError(tr("no event of {name} is to be had there", name=name))
+        raise OptionError(tr("no event of {name} is to be had there", name=label_text(name)))
     is_stratified = choice == "stratified"
     return [
         _place(row, row["value"], choice, row["stratum"] if is_stratified else None, row["weight"])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from oido.evaluation.bootstrap import Estimate
 from oido.messages import joined, tr
+from oido.models.labels import label_text
 from oido.results.counting import EventCount, left_out_text
 from oido.writers.html import render
 
@@ -26,7 +27,7 @@ _KEYS = {
 def count_sentences(count: EventCount) -> Iterator[str]:
     """How many are true, from how many reviews, and in how many groups."""
     counted, total, share = count.counted, count.counted.total, count.counted.share
-    facts: dict[str, Any] = {"label": count.label, "value": total.value, "n": counted.n}
+    facts: dict[str, Any] = {"label": label_text(count.label), "value": total.value, "n": counted.n}
     facts |= {"low": total.low, "high": total.high}
     facts |= {"share_low": share.low, "share_high": share.high}
     if count.unit == "windows":
@@ -63,7 +64,7 @@ def count_sentences(count: EventCount) -> Iterator[str]:
         tr("; of {unsure} nobody was sure", unsure=count.unsure) if count.unsure else ""
     )
     if len(counted.groups) > 1:
-        what = joined(tr(" and "), [_KEYS[key] for key in count.keys])
+        what = by_text(count, tr(" and "))
         if count.unit == "windows":
             # A little is left to each of many low windows: how many groups have one is not known.
             yield tr(
@@ -85,6 +86,11 @@ def count_sentences(count: EventCount) -> Iterator[str]:
             )
 
 
+def by_text(count: EventCount, between: str = ", ") -> str:
+    """By what it was counted: the words for its keys."""
+    return joined(between, [_KEYS[key] for key in count.keys])
+
+
 def group_name(key: Sequence[Any]) -> str:
     """What a group is called."""
     return ", ".join(tr("unknown") if part is None else str(part) for part in key)
@@ -94,6 +100,12 @@ def count_warnings(count: EventCount) -> Iterator[str]:
     """What was left out, and which groups the sample does not speak for, and why."""
     if count.left_out:
         yield left_out_text(count.left_out)
+    if count.gone:
+        yield tr(
+            "left out: {number} reviews of places that are not in the archive any more, which was "
+            "heard again or has lost them",
+            number=count.gone,
+        )
     if count.copies:
         yield tr(
             "recordings of the archive that repeat others, and count again: {copies}; "
@@ -156,11 +168,11 @@ def count_page(count: EventCount, folder: str, by_key: Sequence[EventCount] = ()
     return render(
         "count.html",
         "archive",
-        title=tr("{label}, counted in {folder}", label=count.label, folder=folder),
+        title=tr("{label}, counted in {folder}", label=label_text(count.label), folder=folder),
         sentences=list(count_sentences(count)),
         warnings=list(count_warnings(count)),
         counts=[(each, list(_plots(each)), _table(each)) for each in (count, *by_key)],
-        name_of=group_name,
+        by_text=by_text,
     )
 
 
@@ -211,7 +223,7 @@ def _table(count: EventCount) -> tuple[list[str], list[list[str]]]:
     """Heads and rows, each figure with its interval."""
     of_all = tr("windows") if count.unit == "windows" else tr("events")
     true = tr("hold it") if count.unit == "windows" else tr("are true")
-    heads = [", ".join(count.keys), of_all, true, tr("share"), tr("recorded hours"), tr("per hour")]
+    heads = [by_text(count), of_all, true, tr("share"), tr("recorded hours"), tr("per hour")]
     rows = []
     groups: list[tuple[str, int, Estimate, float | None]] = [
         (group_name(key), count.events[key], each, count.recorded_hours.get(key))

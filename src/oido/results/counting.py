@@ -17,7 +17,7 @@ from oido.errors import OptionError
 from oido.evaluation.bootstrap import Estimate
 from oido.evaluation.prevalence import Counted, count_true
 from oido.messages import tr
-from oido.models.labels import is_same
+from oido.models.labels import is_same, label_text
 from oido.models.tflite.taught_head import TaughtHead
 from oido.results.clock import local_time
 from oido.results.copies import copies_in
@@ -43,7 +43,8 @@ class EventCount:
     those that have any, where they are known. unsure: reviews that decide nothing. unreviewed:
     groups with events of which none was reviewed: what is said of them rests on the others. unit:
     what is counted; unlike: sites whose sounds differ from what was reviewed; confirmed: groups of
-    which a review said yes; left_out: reviews of places that were not chosen by chance. copies:
+    which a review said yes; left_out: reviews of places that were not chosen by chance; gone: those
+    of places that are not in the archive any more. copies:
     recordings of the archive that repeat another, so that what is in them counts again.
     recorded_hours is empty where a condition looks at more than the names of recordings: of how
     many hours that is, nobody knows.
@@ -61,6 +62,7 @@ class EventCount:
     confirmed: int = 0
     left_out: int = 0
     copies: int = 0
+    gone: int = 0
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each group, then one for all: events, true ones with their interval, a rate."""
@@ -101,7 +103,8 @@ def count_events(
 
     reviewed: ``clips.csv`` of `oido clips --choose stratified` (or random) with its ``verdict``:
     yes, no, unsure, or nothing; or a label store that has these answers, of which those to other
-    questions (a review that learns, a search) are left out. where: as it was given to
+    questions (a review that learns, a search) are left out, and so are those of places that the
+    archive has not any more. where: as it was given to
     `oido clips`. by: of ``COUNT_KEYS``; a night is called by the day on which it begins. unit:
     windows count whatever their score, so that nothing is below a threshold. head: of windows, a
     taught one, whose scores of the stored embeddings are meant. Raises OptionError.
@@ -135,7 +138,7 @@ def count_events(
     path = os.fspath(reviewed)
     answers = _answers(path, found.label)
     sample = of_sample(answers, path)
-    verdicts, unsure = _verdicts(
+    verdicts, unsure, gone = _verdicts(
         path, sample, {place: n for n, place in enumerate(places)}, found.label, unit
     )
     keys = list(zip(*(found.columns[f"key_{key}"] for key in by))) if by else [()] * len(places)
@@ -166,6 +169,7 @@ def count_events(
         len({keys[n] for n, is_true in verdicts.items() if is_true}),
         len(answers) - len(sample),
         copies_in(results, recordings or "true").recordings,
+        gone,
     )
 
 
@@ -184,7 +188,7 @@ def _scored_events(
     if not rows.num_rows:
         known = results.sql("SELECT DISTINCT label FROM events")["label"].to_pylist()
         results.require_label(name, known)
-        raise OptionError(tr("the archive has no event of {name}", name=name))
+        raise OptionError(tr("the archive has no event of {name}", name=label_text(name)))
     columns = {n: rows[n].to_pylist() for n in rows.column_names}
     return ScoredWindows(name, columns, np.array(columns.pop("value"), np.float64))
 
@@ -206,6 +210,7 @@ def _recorded_hours(
     """Of each group, and of everything under the empty one; of the recordings of the condition."""
     # A night is the later half of a day and the earlier half of the next.
     keys = tuple(dict.fromkeys(k for key in by for k in (_NIGHT if key == "night" else (key,))))
+    keys = keys or ("file",)  # of everything together
     files: set[str] | None = None
     if where != "true":
         keys = tuple(dict.fromkeys((*keys, "file")))
@@ -234,7 +239,7 @@ def of_sample(answers: Sequence[Answer], path: str) -> list[Answer]:
     if answers and not sample:
         raise OptionError(
             tr(
-                "{path}: clips that were chosen as {choice} are no sample of the "
+                "{path}: clips that were chosen as {choice!r} are no sample of the "
                 "others; choose them with --choose stratified",
                 path=path,
                 choice=answers[0].choice or tr("unknown"),
@@ -258,42 +263,40 @@ def _verdicts(
     number_of: Mapping[tuple[Any, ...], int],
     label: str,
     unit: Unit,
-) -> tuple[dict[int, bool], int]:
-    """Whether events are true, by their numbers, and how many nobody is sure of."""
+) -> tuple[dict[int, bool], int, int]:
+    """Whether events are true, by their numbers; how many nobody is sure of, and how many are not
+    in the archive. Raises OptionError where none is left."""
     found: dict[int, bool] = {}
     unsure = 0
+    gone: list[Answer] = []
     for answer in sample:
-        place = (answer.recording, answer.channel, round(answer.start_time, 3))
-        if place not in number_of:
-            facts = {"path": path, "label": label, "place": place[0], "place_2": place[2]}
-            if unit == "windows":
-                raise OptionError(
-                    tr(
-                        "{path}: the archive has no window for {label} in {place} at "
-                        "{place_2:.3f} s; windows are counted from clips of windows: oido clips "
-                        "--of windows, or --model",
-                        **facts,
-                    )
-                )
-            raise OptionError(
-                tr(
-                    "{path}: the archive has no event of {label} in {place} at {place_2:.3f} s",
-                    **facts,
-                )
-            )
-        if answer.verdict == "unsure":
+        number = number_of.get((answer.recording, answer.channel, round(answer.start_time, 3)))
+        if number is None:
+            gone.append(answer)
+        elif answer.verdict == "unsure":
             unsure += 1
         else:
-            found[number_of[place]] = answer.verdict == "yes"
-    if not found:
-        raise OptionError(
+            found[number] = answer.verdict == "yes"
+    if found:
+        return found, unsure, len(gone)
+    facts: dict[str, Any] = {"path": path, "label": label_text(label)}
+    if not gone:
+        text = tr("{path}: no clip of {label} has a verdict yet: write yes or no there", **facts)
+    else:
+        facts |= {"place": gone[0].recording, "place_2": gone[0].start_time}
+        text = (
             tr(
-                "{path}: no clip of {label} has a verdict yet: write yes or no there",
-                path=path,
-                label=label,
+                "{path}: the archive has no window for {label} in {place} at "
+                "{place_2:.3f} s; windows are counted from clips of windows: oido clips "
+                "--of windows, or --model",
+                **facts,
+            )
+            if unit == "windows"
+            else tr(
+                "{path}: the archive has no event of {label} in {place} at {place_2:.3f} s", **facts
             )
         )
-    return found, unsure
+    raise OptionError(text)
 
 
 def _answers(path: str, label: str) -> list[Answer]:

@@ -19,6 +19,7 @@ from oido.batch.units import EMBEDDINGS, SEARCH_INDEX, Part
 from oido.errors import MissingExtraError, OptionError
 from oido.inference.embedder import AudioEmbedder
 from oido.messages import tr
+from oido.models.labels import label_text
 from oido.models.loading import giver_of_embeddings, load_model
 from oido.models.model import AudioModel
 from oido.models.registry import is_named
@@ -285,7 +286,7 @@ class Finder:
             raise OptionError(
                 tr(
                     "no window of the archive has the label {label!r}: give an example with --like",
-                    label=label,
+                    label=label_text(label),
                 )
             )
         return label

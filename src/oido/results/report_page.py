@@ -108,7 +108,9 @@ def html_page(
             )
             for f in s.failures
         ],
-        parameters=[(n, used.get(n) if v is None else v) for n, v in _flat(s.parameters)],
+        parameters=[
+            (n, words.value(used.get(n) if v is None else v)) for n, v in _flat(s.parameters)
+        ],
     )
 
 
@@ -126,6 +128,11 @@ _HEADS = {
     )
 }
 """Of columns that no other table has."""
+
+
+def column_head(name: str, words: Words) -> str:
+    """What people read over a column of a `tally`."""
+    return words(_HEADS.get(name, name.replace("_", " ")))
 
 
 class _Counts(NamedTuple):
@@ -152,7 +159,7 @@ def _counts(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], words: Words
 
     shown = rows[:_MOST_ROWS]
     return _Counts(
-        [words(_HEADS.get(name, name.replace("_", " "))) for name in names],
+        [column_head(name, words) for name in names],
         [[text(name, row[name]) for name in names] for row in shown],
         little_recorded(rows, keys),
         len(rows) - len(shown),
@@ -235,13 +242,13 @@ def _label_days(s: Summary, words: Words) -> tuple[list[HeatRow], list[list[str]
     return list(days.items())[-_HEAT_DAYS:], list(tips.values())[-_HEAT_DAYS:]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The parameters of all depths; None for one that is not set."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, None if value in (None, [], ()) else str(value)
+            yield prefix + name, None if value in (None, [], ()) else value
 
 
 class Words:
@@ -265,6 +272,12 @@ class Words:
     def label(self, label: str) -> str:
         """What to show for a label."""
         return display_names((label,), self.language)[0]
+
+    def value(self, value: object) -> str:
+        """One that is set, or not (None)."""
+        if value is None or isinstance(value, bool):
+            return self("not set" if value is None else "yes" if value else "no")
+        return str(value)
 
     def number(self, value: float, decimals: int = 0) -> str:
         """With thousands apart: 12,345.6 or 12.345,6."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from oido.errors import OptionError
 from oido.messages import tr
+from oido.models.labels import label_text
 from oido.results.clock import zone_named
 from oido.results.copies import Copies, copies_in
 from oido.results.coverage import Coverage, coverage_of
@@ -266,7 +267,7 @@ def about(summary: Summary) -> list[tuple[str, Any]]:
         ("model", s.model.get("name")),
         (tr("threshold of events"), tr("the model's own") if s.threshold is None else s.threshold),
         *(
-            (tr("threshold of {label}", label=label), value)
+            (tr("threshold of {label}", label=label_text(label)), value)
             for label, value in s.label_thresholds.items()
         ),
         (tr("threshold and highest"), value if s.calibrated else tr("scores, not probabilities")),

@@ -17,7 +17,7 @@ from oido.arrays import F32, F64
 from oido.batch.archive_header import embedding_model
 from oido.errors import OptionError
 from oido.messages import tr
-from oido.models.labels import is_same, nearest
+from oido.models.labels import is_same, label_text, nearest
 from oido.models.loading import giver_of_embeddings, load_model
 from oido.models.model import AudioModel
 from oido.models.registry import ENSEMBLE, is_named
@@ -172,7 +172,7 @@ def score_windows(
             scores.append(head.scores(vectors)[:, column].astype(np.float64))
     joined = np.concatenate(scores) if scores else np.zeros(0)
     if not len(joined):
-        raise OptionError(tr("the archive has no window of {name}", name=name))
+        raise OptionError(tr("the archive has no window of {name}", name=label_text(name)))
     order = sorted(range(len(joined)), key=lambda n: _in_order(found, n))
     return ScoredWindows(
         name, {key: [values[n] for n in order] for key, values in found.items()}, joined[order]

@@ -20,6 +20,7 @@ from oido.datasets.clip import check_label
 from oido.datasets.splits import require_training_extra
 from oido.errors import OptionError
 from oido.messages import tr
+from oido.models.labels import label_text
 from oido.results.find import Finder
 from oido.results.results import Results
 from oido.review.items import ReviewItem
@@ -190,7 +191,7 @@ class LearningLoop:
             raise OptionError(
                 tr(
                     "nothing was learnt yet: answer some places of {label} with yes and no",
-                    label=self.label,
+                    label=label_text(self.label),
                 )
             )
         yes = int(clips.targets.sum())
@@ -199,13 +200,13 @@ class LearningLoop:
                 tr(
                     "all {count} answers are yes; a classifier needs places without {label}, too",
                     count=len(clips),
-                    label=self.label,
+                    label=label_text(self.label),
                 )
                 if yes
                 else tr(
                     "all {count} answers are no; a classifier needs places with {label}, too",
                     count=len(clips),
-                    label=self.label,
+                    label=label_text(self.label),
                 )
             )
         if any(lacking(clips)):
@@ -291,7 +292,7 @@ class LearningLoop:
                 tr(
                     "nothing says yet what {label} is: begin with an example "
                     "(--like clip.wav) or with a label of the archive (--text owl)",
-                    label=self.label,
+                    label=label_text(self.label),
                 )
             ) from error
         items: list[ReviewItem] = []
@@ -315,7 +316,7 @@ class LearningLoop:
             text = tr(
                 "{count} answers and no yes: begin with another example of {label}",
                 count=len(clips),
-                label=self.label,
+                label=label_text(self.label),
             )
         elif any(lacking(clips)):
             text = tr("go on: {lacking}", lacking=self._lacking(clips))

@@ -18,6 +18,7 @@ from oido.errors import OptionError
 from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Fact, Report
 from oido.messages import tr
+from oido.models.labels import label_text
 from oido.models.model import AudioModel
 from oido.results.clip_files import ClipSource, write_clips
 from oido.results.query_text import quoted
@@ -156,7 +157,7 @@ def _report(
         judged,
         title=tr(
             "{label} learnt from {count} answers on {name}",
-            label=label,
+            label=label_text(label),
             count=len(answers),
             name=model.name,
         ),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -25,6 +25,18 @@ _MOST_DIVISOR = 4
 """The smallest value that occurs may be so many steps: not every level occurs everywhere."""
 
 _BLOCK_ROWS = 8_192
+
+
+class _Sink:
+    """No file to NumPy, which writes past Python to those."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.write = stream.write
+
+
+def save_array(stream: IO[bytes], array: np.typing.NDArray[Any]) -> None:
+    """An array as .npy: `numpy.save`, but a disk that is full is the system's error."""
+    np.lib.format.write_array(_Sink(stream), np.asanyarray(array), allow_pickle=False)
 
 
 @dataclass(frozen=True)
@@ -188,7 +200,7 @@ class _Writer:
             total += values.sum(axis=0, dtype=np.float64)
         for end, content in ((".sum.npy", total), (".lengths.npy", lengths), (".npy", self._kept)):
             with write_atomically(self._folder / f"{self._name}{end}", binary=True) as file:
-                np.save(file.stream, content)
+                save_array(file.stream, content)
         step, offset = (None, 0) if self._grid is None else (self._grid.step, self._grid.offset)
         rows, size = self._shape
         return {"name": self._name, "rows": rows, "size": size, "step": step, "offset": offset}

@@ -15,7 +15,7 @@ import numpy as np
 
 from oido.arrays import F32, I64
 from oido.parallel import ordered_map
-from oido.search.shard import Shard
+from oido.search.shard import Shard, save_array
 from oido.writers.atomic import write_atomically
 
 _SEED = 20_261_126
@@ -45,7 +45,7 @@ class Sketcher:
         """The sketches of a shard, beside it. Raises OutputError."""
         sketches = [self.of(shard.vectors(*block) - self.centre) for block in shard.blocks()]
         with write_atomically(shard.sketch_path, binary=True) as file:
-            np.save(file.stream, np.concatenate(sketches))
+            save_array(file.stream, np.concatenate(sketches))
 
 
 def nearest_sketches(

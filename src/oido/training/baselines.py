@@ -151,11 +151,11 @@ def _labels(clips: EmbeddedClips) -> I64:
 Baseline = Callable[[EmbeddedClips, EmbeddedClips, int], F32]
 
 BASELINES: dict[str, Baseline] = {
-    "majority class": majority,
-    "nearest centroid": nearest_centroid,
-    "Model Maker, 5 epochs": model_maker,
-    "Model Maker, 50 epochs": partial(model_maker, epochs=50),
-    "logistic, mean + max": logistic,
-    "logistic, mean + max, standardized": partial(logistic, standardize=True),
+    tr("majority class"): majority,
+    tr("nearest centroid"): nearest_centroid,
+    tr("Model Maker, 5 epochs"): model_maker,
+    tr("Model Maker, 50 epochs"): partial(model_maker, epochs=50),
+    tr("logistic, mean + max"): logistic,
+    tr("logistic, mean + max, standardized"): partial(logistic, standardize=True),
 }
 """Every baseline by its name in tables."""

@@ -142,7 +142,9 @@ def taught_file(
         outputs,
         sample_rate_hz=model.windows.sample_rate_hz,
         name=name,
-        description=f"{', '.join(head.classes)}; taught on {model.name}",
+        description=tr(
+            "{classes}; taught on {name}", classes=", ".join(head.classes), name=model.name
+        ),
         licence=model.licence,
         author=model.attribution,
         notes=notes,

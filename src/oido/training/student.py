@@ -30,7 +30,7 @@ from oido.evaluation.predictions import ClipPredictions
 from oido.evaluation.report import Report
 from oido.heads import NON_EVENTS, Head
 from oido.inference.classifier import AudioClassifier
-from oido.messages import tr
+from oido.messages import stored, tr
 from oido.models.loading import load_model
 from oido.models.model import FIXED_POINT, Notes
 from oido.models.networks.student import INPUT_STEPS, StudentWeights, network, require_small
@@ -117,7 +117,7 @@ def train_student(
         tr(
             "a student learns from {n_clips} clips what {name} says of them",
             n_clips=len(clips),
-            name=classifier.model.name,
+            name=stored(classifier.model.name),
         )
     )
     started = time.process_time()
@@ -144,7 +144,7 @@ def train_student(
         kernels=_compare_kernels(content, split.test, targets.params),
         left_out=tuple(left_out),
         facts={
-            tr("teacher"): classifier.model.name,
+            tr("teacher"): stored(classifier.model.name),
             tr("accuracy of the teacher, held out"): round(_accuracy(of_teacher), 4),
             tr("accuracy of the student, held out"): round(_accuracy(of_student), 4),
             tr("false events per hour, teacher"): _false_events(classifier, split.test),
@@ -220,7 +220,7 @@ class StudentResult:
                 teacher=self.teacher,
                 n_labels=len(self.labels),
             ),
-            facts=self.facts | {"reference kernels": str(self.kernels)},
+            facts=self.facts | {tr("reference kernels"): str(self.kernels)},
             left_out=self.left_out,
             notes=notes,
         )
@@ -286,9 +286,14 @@ def _annotated(
         network(weights, targets.params, targets.output),
         [head],
         sample_rate_hz=targets.params.sample_rate_hz,
-        name=f"student of {teacher}",
-        description=f"{', '.join(targets.labels)}; a student of {teacher}. Its input is int8 "
-        f"features of the fixed-point front end, steps of {INPUT_STEPS.scale:g}, and no waveform",
+        name=tr("student of {teacher}", teacher=teacher),
+        description=tr(
+            "{labels}; a student of {teacher}. Its input is int8 features of the fixed-point front "
+            "end, steps of {step:g}, and no waveform",
+            labels=", ".join(targets.labels),
+            teacher=teacher,
+            step=INPUT_STEPS.scale,
+        ),
         licence=model.licence,
         author=model.attribution,
         notes=Notes(
@@ -324,7 +329,7 @@ def _false_events(classifier: AudioClassifier, test: Dataset) -> float | str:
             count += sum(label not in NON_EVENTS for label in labels)
             seconds += result.duration
     if not seconds:
-        return tr("not known: no recording of {background} was held out", background=BACKGROUND)
+        return tr("not known: no recording of {background!r} was held out", background=BACKGROUND)
     return round(count / seconds * 3600, 1)
 
 

@@ -333,7 +333,8 @@ class TrainingResult:
         """The taught classifier, ready to use; options as those of `AudioClassifier`."""
         with tempfile.TemporaryDirectory(prefix="oido-") as folder:
             path = Path(folder) / "taught.tflite"
-            path.write_bytes(self._file(False, True, f"a head on {self.base_model.name}"))
+            name = tr("a head on {name}", name=self.base_model.name)
+            path.write_bytes(self._file(False, True, name))
             return AudioClassifier(path, **options)
 
     @cached_property
@@ -396,11 +397,11 @@ class TrainingResult:
     def _facts(self) -> dict[str, Any]:
         return {
             tr("base model"): self.base_model.name,
-            "head": self.selection.chosen,
+            tr("head"): self.selection.chosen,
             **{step.name: step.beside(self.steps[0]) for step in self.steps},
-            "clips": len(self.taught),
+            tr("clips"): len(self.taught),
             tr("sources"): len(np.unique(self.taught.groups)),
-            "seed": self.seed,
+            tr("seed"): self.seed,
             tr("seconds hearing"): round(self.inference_seconds, 1),
             tr("seconds learning"): round(self.seconds_fitting, 1),
             "oido": __version__,
