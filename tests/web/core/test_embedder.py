@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,9 @@ def test_all_of_it_is_as_in_python(
     bias = floats(taught_here["head"]["bias"], 2)[0]
     logits = np.sqrt(np.maximum(whole.embeddings, 0)) @ learnt.T + bias
     own = 1 / (1 + np.exp(logits[:, 1] - logits[:, 0]))
-    np.testing.assert_allclose(own, head.scores(whole.embeddings)[:, 0], atol=5e-3)
+    # The page always teaches background, and so has no logit of the quiet beside the classes.
+    alike = replace(head, quiet=None).scores(whole.embeddings)
+    np.testing.assert_allclose(own, alike[:, 0], atol=5e-3)
 
     # The file, heard by the page and by oido.
     path = tmp_path / "mine.tflite"
