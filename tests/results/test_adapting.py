@@ -90,7 +90,7 @@ def test_reviews_of_other_places_and_labels(
             ),
             (
                 Answer("a.wav", 1.0, 2.0, "Owl", "yes", choice="uncertain"),
-                "chosen as uncertain are no sample",
+                "chosen as 'uncertain' are no sample",
             ),
         ):
             other = tmp_path / f"{answer.label}-{answer.recording}.db"
