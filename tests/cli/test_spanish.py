@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -322,7 +323,9 @@ class Spoken:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
         self.names: set[str] = {*KINDS, "Ana", "north", "scores", "linear", "webm", "mkv"}
-        """That data and models of the tests have, and formats."""
+        """That data and models of the tests have, formats, and packages that may be missing."""
+        for each in metadata.requires("oido") or ():
+            self.names.update(re.findall(r"\w+", re.split(r"[<>=!~;\[ ]", each)[0]))
 
     def __call__(self, words: str, *codes: int) -> str:
         argv = shlex.split(words)

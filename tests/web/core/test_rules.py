@@ -41,7 +41,7 @@ CHANGES = [
     ("framewise.js", "Math.ceil(nSamples / frame)", "Math.floor(nSamples / frame)"),
     ("framewise.js", "inside >= image", "inside >= image - columnSamples"),
     ("framewise.js", "needed - this.#firstWindow", "needed + 1 - this.#firstWindow"),
-    ("framewise.js", "sum / Math.max(covering, 1)", "sum"),
+    ("framewise.js", "/= Math.max(covering, 1)", "/= 1"),
     ("choice.js", "common < SHARED", "common <= SHARED"),
     ("choice.js", "own < NEAR * its", "own <= NEAR * its"),
     ("stretches.js", "QUIETEST_DB = -75", "QUIETEST_DB = -76"),
