@@ -106,7 +106,7 @@ def chosen_events(
         raise OptionError(tr("--count is 1 clip or more, not {count}", count=count))
     name = None if label is None else results.label_here(label)
     of_label = "true" if name is None else f"label = {quoted(name)}"
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     chance = f"md5(concat_ws('|', file, channel, start_time, label, {seed}))"
     order = {"top": f"{value} DESC, file, start_time"}.get(choice, chance)
     # The line end keeps a comment at the condition's end from swallowing the bracket.

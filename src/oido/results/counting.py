@@ -178,7 +178,7 @@ def _scored_events(
 ) -> ScoredWindows:
     """The events of a label, in the place of windows."""
     name = results.label_here(label)
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     condition = f" AND ({where}\n)" if where else ""
     rows = results.sql(
         f"SELECT {', '.join([*PLACE, *terms])}, {value} AS value FROM events WHERE "

@@ -102,7 +102,7 @@ def _candidates(results: Results, labels: Sequence[str], per_label: int) -> list
     """More events than are wanted, because some may not be reached: the best of each first."""
     if not labels or not per_label:
         return []
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     query = f"""SELECT events.*, location, size, modified FROM (
             SELECT *, row_number() OVER (
                 PARTITION BY label ORDER BY nth, value DESC, file, start_time) AS place

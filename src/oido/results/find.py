@@ -246,7 +246,7 @@ class Finder:
         own = self._own(ExampleSpan(path))
         if own is None:
             raise OptionError(tr("{path}: there is no such recording in the archive", path=path))
-        value = "probability" if self._results.calibrated else "score"
+        value = self._results.value_column
         found = self._results.sql(
             f"SELECT start_time, end_time FROM events WHERE file = {quoted(own[0])} "
             f"AND start_time <= {time + _ROUNDED} AND end_time >= {time - _ROUNDED} "
@@ -318,7 +318,7 @@ class Finder:
         return [_Example(self._stored(*span), None) for span in spans]
 
     def _best_windows(self, label: str) -> list[tuple[str, float, float]]:
-        value = "probability" if self._results.calibrated else "score"
+        value = self._results.value_column
         rows = self._results.sql(
             f"SELECT file, start_time, end_time FROM windows "
             f"WHERE label = {quoted(label)} ORDER BY {value} DESC, file, start_time "

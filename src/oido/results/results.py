@@ -71,6 +71,11 @@ class Results(AbstractContextManager["Results"]):
         return bool(self.header.get("calibrated"))
 
     @property
+    def value_column(self) -> str:
+        """The column that events and windows are sorted by: probabilities, or else scores."""
+        return "probability" if self.calibrated else "score"
+
+    @property
     def doubts(self) -> dict[str, int]:
         """How many recordings' times are doubtful, and in what way (`Reading`), in that order."""
         return dict(sorted(self._database.doubts.items()))

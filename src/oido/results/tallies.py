@@ -61,7 +61,7 @@ def tally(
     threshold of events, where it is known. With ``label`` there are rows of labels that were heard
     only, and the hours are those of all recordings of the other keys. Raises OptionError.
     """
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     labels = [key for key in by if key == "label"]
     first = [f"{key} NULLS LAST" for key in by if key != "label"]
     return results.sql(
@@ -88,7 +88,7 @@ def counted(
     Columns behind the keys: ``recordings``, ``recorded`` seconds, ``events``, ``files`` with an
     event, ``seconds`` of events, ``highest``.
     """
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     places = [key for key in by if key != "label"]
     place = ", ".join(["1 AS everything", *places])
     is_timed = {"day", "hour"} & {*by}

@@ -188,7 +188,7 @@ def _of_rows(rows: Iterable[Mapping[str, Any]]) -> FixedQueue:
 
 def _uncertain(results: Results, wanted: QueueChoice) -> list[dict[str, Any]]:
     """Windows (where there are none, events) whose scores are nearest to the threshold."""
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     conditions = [] if wanted.where is None else [f"({wanted.where}\n)"]
     if wanted.label is not None:
         conditions.append(f"label = {quoted(results.label_here(wanted.label))}")
@@ -254,7 +254,7 @@ def _labelled(
     if label is not None:
         name = results.label_here(label)
         return [{**row, "label": name, "value": row["similarity"]} for row in rows]
-    value = "probability" if results.calibrated else "score"
+    value = results.value_column
     files = ", ".join(sorted({quoted(row["file"]) for row in rows})) or "''"
     best = results.sql(
         f"SELECT file, channel, start_time, arg_max(label, {value}) AS label FROM windows "

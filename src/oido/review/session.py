@@ -224,7 +224,7 @@ class ReviewSession:
 
         Where the archive has none of the label, the place's own.
         """
-        value = "probability" if self._results.calibrated else "score"
+        value = self._results.value_column
         rows: list[dict[str, Any]] = []
         if items:
             spans = " OR ".join(
